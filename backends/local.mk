@@ -1,0 +1,9 @@
+# SPDX-License-Identifier: BSD-3-Clause
+library_sources += \
+	backends/block.h \
+	backends/net.h \
+	$(NULL)
+nobase_plugin_HEADERS += \
+	backends/block.h \
+	backends/net.h \
+	$(NULL)

@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * device.h - what a transport may ask of a device
+ *
+ * The device holds what all virtio transports share: status, features,
+ * configuration space, queues, guest memory.  Everything here is for the
+ * control worker.
+ *
+ * Work that has to wait for the queues' workers ends in a callback, on the
+ * control worker, perhaps before the call returns.  Such calls on one device
+ * may overlap only as each says; a transport therefore handles one message of
+ * its guest at a time.
+ *
+ *	        set_features         vq_start(q)
+ *	reset --------------> ready -------------> q running
+ *	  ^                                           |  vq_stop(q): takes no more
+ *	  |          reset: stops every queue,        |  chains, waits for those
+ *	  +-------------- then the model -------------+  in flight
+ *
+ * set_memory pauses the running queues (waiting for what is in flight, since
+ * its buffers may be in memory that goes away), swaps, and goes on.
+ */
+#ifndef PVIO_CORE_DEVICE_H
+#define PVIO_CORE_DEVICE_H
+
+#include "model.h"
+
+#include <pvio/device.h>
+
+#pragma GCC visibility push(default)
+
+struct pvio_transport_ops;
+
+/* @rc: 0 or -errno.  On the control worker. */
+typedef void pvio_done_fn(void *arg, int rc);
+
+/* --- identity -------------------------------------------------------------- */
+uint32_t pvio_device_id(const struct pvio_device *dev);
+const struct pvio_model_ops *pvio_device_model(const struct pvio_device *dev);
+/* Where the device's state lives for its transport: set by attach. */
+void *pvio_device_transport(const struct pvio_device *dev,
+			    const struct pvio_transport_ops *ops);
+
+/* --- features (virtio 1.4, 2.2) -------------------------------------------- */
+
+/* Model's bits, ring bits, and what the transport's allow-list leaves. */
+void pvio_device_offered(const struct pvio_device *dev,
+			 struct pvio_features *features);
+/*
+ * What the driver accepted.  -EINVAL, nothing changed: a bit that was not
+ * offered, a dependency that does not hold; -EBUSY: a queue is running (unless
+ * nothing changes).
+ */
+int pvio_device_set_features(struct pvio_device *dev,
+			     const struct pvio_features *features);
+const struct pvio_features *
+pvio_device_features(const struct pvio_device *dev);
+
+/* --- status (virtio 1.4, 2.1) ---------------------------------------------- */
+
+uint8_t pvio_device_status(const struct pvio_device *dev);
+/*
+ * The driver writes the status register.  Illegal transitions are ignored:
+ * bits cleared, DRIVER_OK before FEATURES_OK, NEEDS_RESET set by the driver.
+ * Writing 0 resets: @done comes when no queue touches memory any more.
+ */
+void pvio_device_set_status(struct pvio_device *dev, uint8_t status,
+			    pvio_done_fn *done, void *arg);
+/* Stop all queues and go back to the state after create.  Memory stays. */
+void pvio_device_reset(struct pvio_device *dev, pvio_done_fn *done, void *arg);
+
+/* --- configuration space --------------------------------------------------- */
+
+size_t pvio_device_config_size(const struct pvio_device *dev);
+/* Bytes past the end read as 0. */
+void pvio_device_read_config(struct pvio_device *dev, size_t offset, void *buf,
+			     size_t len);
+/* -EINVAL: past the end, read-only, or a value that is not legal. */
+int pvio_device_write_config(struct pvio_device *dev, size_t offset,
+			     const void *buf, size_t len);
+uint8_t pvio_device_config_generation(struct pvio_device *dev);
+
+/* --- memory ----------------------------------------------------------------- */
+
+/*
+ * Give the device a new memory map.  Takes @map.  Running queues are paused,
+ * drained, moved to the new map and resumed; one whose ring is not in it
+ * breaks.  Not while another set_memory, reset or vq_stop is under way.
+ */
+void pvio_device_set_memory(struct pvio_device *dev, struct pvio_map *map,
+			    pvio_done_fn *done, void *arg);
+/* The map in use: borrowed until the next set_memory.  Never NULL. */
+struct pvio_map *pvio_device_map(const struct pvio_device *dev);
+
+/* --- queues ----------------------------------------------------------------- */
+
+/*
+ * Start queue @index.  @rc: -EINVAL (no such queue, running, bad size or
+ * alignment), -EFAULT (ring outside memory), -EPROTO (in-flight region
+ * contradicts itself: the queue is broken), or what the model says.
+ */
+void pvio_device_vq_start(struct pvio_device *dev, unsigned int index,
+			  const struct pvio_vq_setup *setup,
+			  pvio_done_fn *done, void *arg);
+/*
+ * Take no more chains, finish those in flight; then @done, after which
+ * *position (if not NULL) says where the ring stands.  A queue that is idle is
+ * done at once.  Kick and call fds stay.
+ */
+void pvio_device_vq_stop(struct pvio_device *dev, unsigned int index,
+			 struct pvio_vq_position *position, pvio_done_fn *done,
+			 void *arg);
+bool pvio_device_vq_is_running(const struct pvio_device *dev,
+			       unsigned int index);
+/* vhost-user's SET_VRING_ENABLE.  Queues begin enabled. */
+void pvio_device_vq_enable(struct pvio_device *dev, unsigned int index,
+			   bool enable, pvio_done_fn *done, void *arg);
+/*
+ * Set the eventfd that the driver kicks, or that notifies it.  Takes @fd (-1:
+ * none); the one before is closed when the worker has let go of it.  May be
+ * called while the queue runs.
+ */
+void pvio_device_vq_set_kick_fd(struct pvio_device *dev, unsigned int index,
+				int fd, pvio_done_fn *done, void *arg);
+void pvio_device_vq_set_call_fd(struct pvio_device *dev, unsigned int index,
+				int fd, pvio_done_fn *done, void *arg);
+/* The driver kicked by other means.  Any thread.  Unknown queues: ignored. */
+void pvio_device_kick(struct pvio_device *dev, unsigned int index);
+
+/* Turn the control worker until *@flag is set (for the C API's waiting calls). */
+void pvio_device_wait(struct pvio_device *dev, const bool *flag);
+
+#pragma GCC visibility pop
+#endif

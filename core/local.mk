@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: BSD-3-Clause
+library_sources += \
+	core/barrier.h \
+	core/config.h \
+	core/device.h \
+	core/inflight.h \
+	core/log.h \
+	core/memory.h \
+	core/model.h \
+	core/plugin.h \
+	core/queue.h \
+	core/stats.h \
+	core/transport.h \
+	core/util.h \
+	core/virtio.h \
+	core/worker.h \
+	$(NULL)
+
+# What a plug-in built elsewhere includes.
+nobase_plugin_HEADERS += \
+	core/barrier.h \
+	core/config.h \
+	core/device.h \
+	core/log.h \
+	core/memory.h \
+	core/model.h \
+	core/plugin.h \
+	core/queue.h \
+	core/stats.h \
+	core/transport.h \
+	core/util.h \
+	core/virtio.h \
+	core/worker.h \
+	$(NULL)

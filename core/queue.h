@@ -1,0 +1,289 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * queue.h - the device side of a virtqueue
+ *
+ * A *chain* is one request: some readable segments, then some writable ones.
+ * A model takes chains with pop, and gives every one of them back exactly
+ * once: with push when it is answered, or with unpop as if never taken.  push
+ * stages; flush publishes the batch to the driver and notifies it at most once.
+ *
+ *	driver               ring in guest memory              device
+ *	add   ------------>  available  ---- pop --->  in flight
+ *	reap  <------------  used  <-- flush -- push ---/
+ *
+ * Split and packed rings (virtio 1.4, 2.7 and 2.8) are behind the same calls,
+ * chosen when the queue starts.  All of this is for the worker that owns the
+ * queue, unless it says otherwise.
+ *
+ * What bad input gets.  A chain that cannot be served is given back with
+ * length 0 by pop itself, which goes on with the next; a ring whose own state
+ * cannot be trusted breaks the queue: DEVICE_NEEDS_RESET, and pop, push and
+ * flush become quiet no-ops that touch no guest memory until reset.
+ */
+#ifndef PVIO_CORE_QUEUE_H
+#define PVIO_CORE_QUEUE_H
+
+#include "memory.h"
+#include "stats.h"
+#include "util.h"
+#include "virtio.h"
+#include "worker.h"
+
+#include <assert.h>
+
+#pragma GCC visibility push(default)
+
+struct event;
+struct pvio_device;
+struct pvio_inflight;
+struct pvio_vq;
+
+/*
+ * Segments that fit without touching a second array; chosen so that a chain
+ * is two cache lines.
+ */
+#define PVIO_CHAIN_INLINE_SEGMENTS 5
+
+struct pvio_chain {
+	struct iovec *iov;   /* readable segments, then writable ones */
+	uint32_t readable;   /* bytes */
+	uint32_t writable;   /* bytes */
+	uint16_t nr_readable; /* entries of iov */
+	uint16_t nr_writable;
+	uint16_t slot;	/* < queue size, unique while in flight: index your
+			   per-request state by it */
+	uint16_t id;	/* the ring's: split head, packed buffer id */
+	uint16_t nr_desc; /* ring entries it takes (packed) */
+	uint16_t inflight; /* in-flight region: head entry (packed) */
+	uint32_t written; /* pushed length, while it waits for its turn */
+	uint8_t sampled;  /* carries time stamps */
+	uint8_t done;	  /* pushed, waits for its turn (in-order) */
+	uint16_t order;	  /* place in the order of popping (in-order) */
+	struct iovec inline_iov[PVIO_CHAIN_INLINE_SEGMENTS];
+} __attribute__((aligned(PVIO_CACHE_LINE_BYTES)));
+
+/* Where a ring stands.  Split rings have no wrap counters. */
+struct pvio_vq_position {
+	uint16_t avail, used;
+	bool avail_wrap, used_wrap;
+};
+
+/* How the driver laid a queue out.  Copied when the queue starts. */
+struct pvio_vq_setup {
+	uint16_t size;
+	uint64_t desc, driver, device; /* gpa; 1.x names of the three areas */
+	struct pvio_vq_position position;
+	bool recover_used; /* split: take the used index from the ring */
+	bool log_used;	   /* dirty log: mark used-ring writes ... */
+	uint64_t log_gpa;  /* ... at this address */
+	struct pvio_inflight *inflight; /* or NULL; borrowed until stopped */
+};
+
+enum pvio_vq_state {
+	PVIO_VQ_IDLE,	  /* not set up, or stopped: nothing in flight, no
+			     guest memory touched.  -> RUNNING */
+	PVIO_VQ_RUNNING,  /* serving.  -> DRAINING, BROKEN */
+	PVIO_VQ_DRAINING, /* no new chains; waits for those in flight.
+			     -> IDLE, BROKEN */
+	PVIO_VQ_BROKEN,	  /* ring not to be trusted.  -> IDLE by stop */
+};
+
+struct pvio_vq {
+	/*
+	 * Fixed once started: read by pop and push, written by neither.
+	 */
+	uint16_t size;
+	uint16_t index;	 /* in the device */
+	bool packed;
+	bool event_idx;
+	bool in_order;
+	bool indirect_ok;
+	bool enabled;	 /* vhost-user: driver wants side effects */
+	uint8_t state;	 /* enum pvio_vq_state */
+	const struct pvio_map *map;
+	void *desc;	 /* struct vring_desc or vring_packed_desc [size] */
+	void *driver;	 /* struct vring_avail, or driver event struct */
+	void *device;	 /* struct vring_used, or device event struct */
+	struct pvio_chain *chains; /* [size], owned */
+	uint16_t *free_slots;	   /* [size], owned; a stack: hot slots first */
+	struct pvio_inflight *inflight; /* or NULL; borrowed */
+
+	/*
+	 * Written by pop.
+	 */
+	__attribute__((aligned(PVIO_CACHE_LINE_BYTES))) uint16_t next_avail;
+	uint16_t avail_seen;	/* split: last index loaded from the ring */
+	bool avail_wrap;
+	bool kicks_off;		/* the driver was told not to kick */
+	uint16_t nr_free;	/* of free_slots */
+	uint32_t nr_in_flight;	/* chains popped, not pushed */
+	uint32_t desc_in_flight; /* packed: ring entries of those */
+	uint32_t sample_in;	/* chains until the next sampled one */
+	const struct pvio_region *hint; /* region that served last */
+	uint64_t *head_busy;	/* split: bitmap of heads in flight; owned */
+
+	/*
+	 * Written by push and flush.
+	 */
+	__attribute__((aligned(PVIO_CACHE_LINE_BYTES))) uint16_t next_used;
+	uint16_t used_published; /* split: used index the driver sees */
+	bool used_wrap;
+	bool used_wrap_published;
+	uint16_t nr_staged;	/* pushed since the last flush */
+	uint16_t first_staged_flags; /* packed: written last, publishes all */
+	uint16_t first_staged;	/* packed: its ring entry */
+	uint16_t order_head, order_tail; /* in-order: ring of slots ... */
+	uint16_t *order;		 /* ... [size], owned */
+
+	/*
+	 * Cold: once a turn or less.
+	 */
+	__attribute__((aligned(PVIO_CACHE_LINE_BYTES))) struct pvio_device *dev;
+	struct pvio_worker *worker; /* borrowed */
+	int kick_fd;		/* owned, or -1 */
+	int call_fd;		/* owned, or -1: transport's notify_queue */
+	struct event *kick_event; /* owned */
+	struct pvio_job run;	/* calls the model's kick */
+	struct pvio_job flush;	/* at turn's end */
+	struct pvio_poller poller;
+	struct iovec *long_iov;	/* [size][iov_max], lazily touched; owned */
+	uint32_t iov_max;	/* entries per chain */
+	uint64_t *stamps;	/* [size][PVIO_NR_STAGES]; owned */
+	uint64_t kick_ns;	/* when the last kick was seen */
+	struct pvio_vq_setup setup; /* what it was started with */
+	uint64_t log_used_gpa;	/* 0 + log_used false: not logged */
+	bool log_used;
+	struct pvio_vq_stats stats;
+	void *priv; /* the model's: set in start_queue */
+	struct pvio_vq_control *control; /* core/device's; owned */
+};
+
+static_assert(sizeof(struct pvio_chain) == 2 * PVIO_CACHE_LINE_BYTES,
+	      "a chain is two cache lines");
+static_assert(offsetof(struct pvio_vq, next_avail) % PVIO_CACHE_LINE_BYTES == 0,
+	      "what pop writes starts a cache line");
+static_assert(offsetof(struct pvio_vq, next_used) % PVIO_CACHE_LINE_BYTES == 0,
+	      "what push writes starts a cache line");
+
+/* --- for models ----------------------------------------------------------- */
+
+/*
+ * Take the next chain, or NULL when there is none (or the queue is broken or
+ * not running).  The chain is the queue's; it stays valid until pushed or
+ * unpopped.  Its segments are translated and checked; their content is not.
+ */
+struct pvio_chain *pvio_vq_pop(struct pvio_vq *vq);
+
+/* Give back the chain popped last, as if it had never been taken.  Several
+ * may be given back, last first, if none popped after them is in flight. */
+void pvio_vq_unpop(struct pvio_vq *vq, struct pvio_chain *chain);
+
+/*
+ * Answer @chain: @written bytes, counted from its first writable one, were
+ * surely written.  Staged until flush; the chain is no longer the caller's.
+ */
+void pvio_vq_push(struct pvio_vq *vq, struct pvio_chain *chain,
+		  uint32_t written);
+
+/* Publish what was pushed, and notify the driver if it wants that. */
+void pvio_vq_flush(struct pvio_vq *vq);
+/* The same once, at the end of the worker's turn. */
+void pvio_vq_flush_soon(struct pvio_vq *vq);
+
+/* Call the model's kick soon: a backend is ready again. */
+void pvio_vq_schedule(struct pvio_vq *vq);
+
+/* Count something refused, and say so in the log at a limited rate. */
+void pvio_vq_fault(struct pvio_vq *vq, enum pvio_fault fault, const char *fmt,
+		   ...) pvio_printf(3, 4) pvio_cold;
+
+/* The ring cannot be trusted: DEVICE_NEEDS_RESET. */
+void pvio_vq_break(struct pvio_vq *vq, const char *fmt, ...)
+	pvio_printf(2, 3) pvio_cold;
+
+/* The two halves of a chain. */
+static inline const struct iovec *
+pvio_chain_readable(const struct pvio_chain *chain)
+{
+	return chain->iov;
+}
+static inline const struct iovec *
+pvio_chain_writable(const struct pvio_chain *chain)
+{
+	return chain->iov + chain->nr_readable;
+}
+
+/*
+ * Copy a header, @len bytes at @offset of the readable part, into @dst: once,
+ * then look at @dst only.  Returns the bytes copied, fewer than @len when the
+ * chain is shorter.
+ */
+static inline size_t pvio_chain_fetch(const struct pvio_chain *chain,
+				      size_t offset, void *dst, size_t len)
+{
+	return pvio_iov_fetch(chain->iov, chain->nr_readable, offset, dst, len);
+}
+/* Copy @len bytes to @offset of the writable part. */
+static inline size_t pvio_chain_put(const struct pvio_chain *chain,
+				    size_t offset, const void *src, size_t len)
+{
+	return pvio_iov_put(pvio_chain_writable(chain), chain->nr_writable,
+			    offset, src, len);
+}
+
+/* Note when a sampled chain reached @stage. */
+void pvio_vq_stamp_slow(struct pvio_vq *vq, struct pvio_chain *chain,
+			enum pvio_stage stage);
+static inline void pvio_vq_stamp(struct pvio_vq *vq, struct pvio_chain *chain,
+				 enum pvio_stage stage)
+{
+	if (unlikely(chain->sampled))
+		pvio_vq_stamp_slow(vq, chain, stage);
+}
+
+/* --- for core/device ------------------------------------------------------ */
+
+/* Are there chains to pop?  A look that changes nothing. */
+bool pvio_vq_has_available(struct pvio_vq *vq);
+/* Tell the driver it need not kick. */
+void pvio_vq_disable_kick(struct pvio_vq *vq);
+/* Ask for kicks, then look again: true when chains came in between. */
+bool pvio_vq_enable_kick(struct pvio_vq *vq);
+
+/*
+ * Start serving as @setup says, with the device's negotiated features; IDLE ->
+ * RUNNING.  -EINVAL: size, alignment (virtio 1.4, 2.7 and 2.8); -EFAULT: an
+ * area is not in one region of @map; -ENOMEM.  pvio_vq_fini() frees.
+ */
+int pvio_vq_start(struct pvio_vq *vq, const struct pvio_vq_setup *setup,
+		  const struct pvio_map *map,
+		  const struct pvio_features *features);
+/* RUNNING, DRAINING, BROKEN -> IDLE, when nothing is in flight. */
+void pvio_vq_stop(struct pvio_vq *vq);
+/* Where the ring stands, to go on from later. */
+void pvio_vq_get_position(const struct pvio_vq *vq,
+			  struct pvio_vq_position *position);
+void pvio_vq_init(struct pvio_vq *vq, struct pvio_device *dev,
+		  unsigned int index);
+void pvio_vq_fini(struct pvio_vq *vq);
+
+/* core/queue-split.c, core/queue-packed.c */
+struct pvio_chain *pvio_split_pop(struct pvio_vq *vq);
+void pvio_split_unpop(struct pvio_vq *vq, struct pvio_chain *chain);
+void pvio_split_push(struct pvio_vq *vq, struct pvio_chain *chain,
+		     uint32_t written);
+bool pvio_split_publish(struct pvio_vq *vq); /* true: notify */
+bool pvio_split_has_available(struct pvio_vq *vq);
+void pvio_split_disable_kick(struct pvio_vq *vq);
+bool pvio_split_enable_kick(struct pvio_vq *vq);
+struct pvio_chain *pvio_packed_pop(struct pvio_vq *vq);
+void pvio_packed_unpop(struct pvio_vq *vq, struct pvio_chain *chain);
+void pvio_packed_push(struct pvio_vq *vq, struct pvio_chain *chain,
+		      uint32_t written);
+bool pvio_packed_publish(struct pvio_vq *vq);
+bool pvio_packed_has_available(struct pvio_vq *vq);
+void pvio_packed_disable_kick(struct pvio_vq *vq);
+bool pvio_packed_enable_kick(struct pvio_vq *vq);
+
+#pragma GCC visibility pop
+#endif

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * transport.h - the seam between a transport and the core
+ *
+ * A transport turns the outside world into the calls of core/device.h, and the
+ * core's events into interrupts.  It never touches ring contents, and models
+ * never see it.
+ */
+#ifndef PVIO_CORE_TRANSPORT_H
+#define PVIO_CORE_TRANSPORT_H
+
+#include "device.h"
+#include "plugin.h"
+
+#pragma GCC visibility push(default)
+
+struct pvio_transport_ops {
+	uint32_t abi;
+	const char *name; /* "vhost-user" */
+	/*
+	 * The ring and common feature bits (virtio 1.4, 6) that this transport
+	 * can carry: an allow-list.  Device type bits pass by themselves.
+	 */
+	uint64_t features[2];
+
+	/* control.  Read the `transport` group.  Opens nothing yet. */
+	int (*attach)(struct pvio_device *dev, struct pvio_config *cfg,
+		      void **transport);
+	void (*detach)(void *transport);
+	/* control.  Take a guest: listen, connect.  -errno. */
+	int (*start)(void *transport);
+	/*
+	 * control.  Let the guest go; @done when nothing of the transport will
+	 * call the device any more, which may be before it returns.
+	 */
+	void (*stop)(void *transport, pvio_done_fn *done, void *arg);
+
+	/*
+	 * queue.  Notify the driver of used buffers: once a published batch, for
+	 * queues that have no call fd.  May not block.  Optional when the
+	 * transport always sets call fds.
+	 */
+	void (*notify_queue)(void *transport, unsigned int queue);
+	/* control.  Configuration or status (NEEDS_RESET) changed. */
+	void (*notify_config)(void *transport);
+	/* control.  The queue broke: tell the driver's VMM.  Optional. */
+	void (*queue_broken)(void *transport, unsigned int queue);
+	/* control.  Add facts of the connection to the stats, as JSON members
+	 * ("\"peer\": 123"), or nothing.  Optional. */
+	void (*describe)(void *transport, char *text, size_t size);
+};
+
+#pragma GCC visibility pop
+#endif

@@ -1,0 +1,9 @@
+# SPDX-License-Identifier: BSD-3-Clause
+pvioincludedir = $(includedir)/pvio
+pvioinclude_HEADERS = \
+	include/pvio/device.h \
+	include/pvio/log.h \
+	include/pvio/loopback.h \
+	include/pvio/pvio.h \
+	include/pvio/worker.h \
+	$(NULL)

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * device.h - create, start, inspect and destroy a device
+ *
+ * A device is a model (what it is), a backend (where its bytes go) and a
+ * transport (how the guest reaches it), described by a fragment of pvio.conf:
+ *
+ *	model = "block";
+ *	backend = { type = "file"; path = "/srv/disk.img"; };
+ *	transport = { type = "vhost-user"; socket = "/run/disk.sock"; };
+ *
+ * All functions are for the thread of the device's control worker, or for any
+ * thread while that worker is not running.
+ */
+#ifndef PVIO_DEVICE_H
+#define PVIO_DEVICE_H
+
+#include <pvio/worker.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+#pragma GCC visibility push(default)
+
+struct pvio_device;
+
+/*
+ * Create a device from @config, the text of a group in libconfig syntax as in
+ * pvio.conf(5).  @name is copied; it names the device in messages.  @workers
+ * (borrowed, @nr_workers >= 1, must outlive the device) serve its queues in
+ * turn; @control runs everything else and may be one of them.
+ *
+ * -EINVAL for a configuration error, which has been logged with line and key;
+ * -ENOENT, -EBUSY, -EACCES ... when a backend could not be opened; -ENOMEM.
+ * Next: pvio_device_start().
+ */
+int pvio_device_create(const char *name, const char *config,
+		       struct pvio_worker *control,
+		       struct pvio_worker *const workers[],
+		       unsigned int nr_workers, struct pvio_device **dev);
+
+/* Let the transport take a guest.  0 or -errno (socket busy, ...). */
+int pvio_device_start(struct pvio_device *dev);
+
+/*
+ * Stop serving: the transport lets the guest go, every request in flight is
+ * finished.  When this returns no callback of the device is running and none
+ * will run.  It turns the control worker while it waits, so not from a
+ * callback.  A device may be started again.
+ */
+void pvio_device_stop(struct pvio_device *dev);
+
+/* Stop if needed, and free.  NULL is allowed. */
+void pvio_device_destroy(struct pvio_device *dev);
+
+/* The name it was created with; valid until the device is destroyed. */
+const char *pvio_device_name(const struct pvio_device *dev);
+
+/*
+ * Run a command of the model, such as "resize" (argument: bytes, or a number
+ * with K, M, G, T; empty to take the backend's size) or "link" ("up", "down").
+ * @answer, @size bytes, receives a line of text: a result, or why not.
+ * -ENOTSUP for a command the model does not have, -EINVAL for its argument.
+ */
+int pvio_device_command(struct pvio_device *dev, const char *command,
+			const char *argument, char *answer, size_t size);
+
+/*
+ * The device's counters as one JSON object, in memory for the caller to
+ * free(): state, features and, for every queue, counts (and latency by stage
+ * when @with_latency).  -ENOMEM.
+ */
+int pvio_device_stats(struct pvio_device *dev, bool with_latency, char **json);
+
+#pragma GCC visibility pop
+#ifdef __cplusplus
+}
+#endif
+#endif
