@@ -36,6 +36,7 @@
 struct event;
 struct pvio_device;
 struct pvio_inflight;
+struct pvio_log_limit;
 struct pvio_vq;
 
 /*
@@ -266,6 +267,21 @@ void pvio_vq_get_position(const struct pvio_vq *vq,
 void pvio_vq_init(struct pvio_vq *vq, struct pvio_device *dev,
 		  unsigned int index);
 void pvio_vq_fini(struct pvio_vq *vq);
+
+/* --- what core/device does for core/queue, on the queue's worker ---------- */
+
+/* Notify the driver of a queue that has no call fd. */
+void pvio_device_notify_queue(struct pvio_device *dev, unsigned int index);
+/* The queue has just broken: DEVICE_NEEDS_RESET, tell driver and VMM. */
+void pvio_device_queue_broken(struct pvio_device *dev, struct pvio_vq *vq);
+/*
+ * Nothing is in flight any more in a queue that is not RUNNING: push and unpop
+ * call it, in state DRAINING or BROKEN.  What follows (flush, stop) happens
+ * later in the turn, so the caller may go on using the queue.
+ */
+void pvio_device_queue_drained(struct pvio_device *dev, struct pvio_vq *vq);
+/* The device's budget of messages that a guest can cause. */
+struct pvio_log_limit *pvio_device_log_limit(struct pvio_device *dev);
 
 /* core/queue-split.c, core/queue-packed.c */
 struct pvio_chain *pvio_split_pop(struct pvio_vq *vq);
