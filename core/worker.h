@@ -41,6 +41,18 @@ bool pvio_worker_is_mine(const struct pvio_worker *worker);
 uint64_t pvio_worker_turns(const struct pvio_worker *worker);
 
 /*
+ * Does the worker poll after work, that is, is its budget not 0?  Then a queue
+ * that has been drained leaves its event off, for its poller's sleep to arm.
+ */
+bool pvio_worker_is_polling(const struct pvio_worker *worker);
+
+/*
+ * As pvio_worker_step(), but wait up to @timeout_ms (-1: for ever) until there
+ * is something to do.  False when the time ran out.
+ */
+bool pvio_worker_wait(struct pvio_worker *worker, int timeout_ms);
+
+/*
  * A task posted from any thread.  The struct is the caller's and must stay
  * until @fn is called, which happens once, on the worker.  Tasks of one poster
  * run in the order posted.  Posting a task that is pending is an error.
@@ -79,7 +91,8 @@ void pvio_job_cancel(struct pvio_job *job);
  *
  * When the budget runs out each poller's @sleep is called, which must arm the
  * event it will be woken by and look once more; true means there is work after
- * all and the worker goes on.  NULL: nothing to arm.
+ * all and the worker goes on.  NULL: nothing to arm.  Also called
+ * when polling is switched off while it was on.
  */
 struct pvio_poller {
 	bool (*poll)(struct pvio_poller *poller);
