@@ -73,6 +73,12 @@ int pvio_config_error(struct pvio_config *cfg, const char *key,
 /* Refuse every key of @cfg, and of the groups read from it, nobody has read. */
 int pvio_config_finish(struct pvio_config *cfg);
 
+/* Every key of @cfg, and of the groups in it, counts as read. */
+void pvio_config_skip(struct pvio_config *cfg);
+
+/* Set a key as if the file had it: a descriptor to hand on.  -ENOMEM. */
+int pvio_config_set_int(struct pvio_config *cfg, const char *key, int value);
+
 /* The group as text that parses to the same: to compare, or to hand on. */
 char *pvio_config_text(struct pvio_config *cfg);
 

@@ -34,6 +34,16 @@ struct pvio_transport_ops;
 /* @rc: 0 or -errno.  On the control worker. */
 typedef void pvio_done_fn(void *arg, int rc);
 
+/*
+ * As pvio_device_create(), from a group of an open file: messages name the
+ * file's lines.  Reads and finishes the group; keys that the caller has read
+ * before (its "name") are no errors.  The file may be closed afterwards.
+ */
+int pvio_device_create_from(const char *name, struct pvio_config *cfg,
+			    struct pvio_worker *control,
+			    struct pvio_worker *const workers[],
+			    unsigned int nr_workers, struct pvio_device **dev);
+
 /* --- identity -------------------------------------------------------------- */
 uint32_t pvio_device_id(const struct pvio_device *dev);
 const struct pvio_model_ops *pvio_device_model(const struct pvio_device *dev);
