@@ -60,7 +60,7 @@ struct pvio_block_info {
 	bool can_write_zeroes;
 	bool volatile_cache;	  /* writes need FLUSH to be stable */
 	uint64_t discard_align;	  /* bytes; 0 = block_bytes */
-	uint64_t max_discard;	  /* bytes a request; 0 = any */
+	uint64_t max_discard;	  /* bytes a DISCARD or WRITE_ZEROES; 0 = any */
 };
 
 struct pvio_block_backend_ops {

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 library_sources += \
+	backends/block-memory.c \
+	backends/block-null.c \
 	backends/block.h \
 	backends/net.h \
 	$(NULL)
