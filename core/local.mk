@@ -8,6 +8,10 @@ library_sources += \
 	core/memory.h \
 	core/model.h \
 	core/plugin.h \
+	core/queue-chain.h \
+	core/queue-packed.c \
+	core/queue-split.c \
+	core/queue.c \
 	core/queue.h \
 	core/stats.h \
 	core/transport.h \

@@ -191,6 +191,12 @@ static inline uint16_t pvio_guest_load16(const uint16_t *p)
 	return pvio_load_once(p);
 }
 
+static inline uint64_t pvio_guest_load64(const uint64_t *p)
+{
+	pvio_memory_note_fetch(p, sizeof(*p));
+	return pvio_load_once(p);
+}
+
 /* Copy a metadata struct out of guest memory, each byte once. */
 static inline void pvio_guest_fetch(void *dst, const void *src, size_t len)
 {

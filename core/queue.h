@@ -23,6 +23,7 @@
 #ifndef PVIO_CORE_QUEUE_H
 #define PVIO_CORE_QUEUE_H
 
+#include "log.h"
 #include "memory.h"
 #include "stats.h"
 #include "util.h"
@@ -54,12 +55,13 @@ struct pvio_chain {
 	uint16_t slot;	/* < queue size, unique while in flight: index your
 			   per-request state by it */
 	uint16_t id;	/* the ring's: split head, packed buffer id */
-	uint16_t nr_desc; /* ring entries it takes (packed) */
+	uint16_t nr_desc; /* ring entries it takes */
+	uint16_t pos;	  /* the first of them: where unpop goes back to */
 	uint16_t inflight; /* in-flight region: head entry (packed) */
+	bool in_flight;	  /* popped, not pushed */
+	bool done;	  /* pushed, waits for its turn (in-order) */
+	bool sampled;	  /* carries time stamps */
 	uint32_t written; /* pushed length, while it waits for its turn */
-	uint8_t sampled;  /* carries time stamps */
-	uint8_t done;	  /* pushed, waits for its turn (in-order) */
-	uint16_t order;	  /* place in the order of popping (in-order) */
 	struct iovec inline_iov[PVIO_CHAIN_INLINE_SEGMENTS];
 } __attribute__((aligned(PVIO_CACHE_LINE_BYTES)));
 
@@ -80,6 +82,14 @@ struct pvio_vq_setup {
 	struct pvio_inflight *inflight; /* or NULL; borrowed until stopped */
 };
 
+/* The time stamps of a sampled chain: CLOCK_MONOTONIC, ns. */
+struct pvio_vq_stamp {
+	uint64_t popped, last;
+};
+
+/* Samples whose notification is outstanding; more are not followed further. */
+#define PVIO_VQ_STAGED_SAMPLES 4
+
 enum pvio_vq_state {
 	PVIO_VQ_IDLE,	  /* not set up, or stopped: nothing in flight, no
 			     guest memory touched.  -> RUNNING */
@@ -93,20 +103,21 @@ struct pvio_vq {
 	/*
 	 * Fixed once started: read by pop and push, written by neither.
 	 */
-	uint16_t size;
-	uint16_t index;	 /* in the device */
+	__attribute__((aligned(PVIO_CACHE_LINE_BYTES))) uint16_t size;
+	uint16_t chain_max; /* descriptors a chain may have */
+	uint8_t state;	    /* enum pvio_vq_state */
 	bool packed;
 	bool event_idx;
 	bool in_order;
 	bool indirect_ok;
+	bool logging;	 /* the map has a dirty log */
 	bool enabled;	 /* vhost-user: driver wants side effects */
-	uint8_t state;	 /* enum pvio_vq_state */
+	uint16_t index;	 /* in the device */
 	const struct pvio_map *map;
 	void *desc;	 /* struct vring_desc or vring_packed_desc [size] */
 	void *driver;	 /* struct vring_avail, or driver event struct */
 	void *device;	 /* struct vring_used, or device event struct */
-	struct pvio_chain *chains; /* [size], owned */
-	uint16_t *free_slots;	   /* [size], owned; a stack: hot slots first */
+	struct pvio_chain *chains; /* [size], owned; split: by head */
 	struct pvio_inflight *inflight; /* or NULL; borrowed */
 
 	/*
@@ -118,23 +129,22 @@ struct pvio_vq {
 	bool kicks_off;		/* the driver was told not to kick */
 	uint16_t nr_free;	/* of free_slots */
 	uint32_t nr_in_flight;	/* chains popped, not pushed */
-	uint32_t desc_in_flight; /* packed: ring entries of those */
+	uint32_t desc_in_flight; /* packed: ring entries not yet published */
 	uint32_t sample_in;	/* chains until the next sampled one */
 	const struct pvio_region *hint; /* region that served last */
-	uint64_t *head_busy;	/* split: bitmap of heads in flight; owned */
+	uint16_t *free_slots;	/* packed: [size], owned; a stack: hot first */
+	uint16_t *order;	/* in-order: ring of slots [size], owned */
+	uint16_t order_tail;
 
 	/*
 	 * Written by push and flush.
 	 */
 	__attribute__((aligned(PVIO_CACHE_LINE_BYTES))) uint16_t next_used;
-	uint16_t used_published; /* split: used index the driver sees */
 	bool used_wrap;
-	bool used_wrap_published;
-	uint16_t nr_staged;	/* pushed since the last flush */
-	uint16_t first_staged_flags; /* packed: written last, publishes all */
-	uint16_t first_staged;	/* packed: its ring entry */
-	uint16_t order_head, order_tail; /* in-order: ring of slots ... */
-	uint16_t *order;		 /* ... [size], owned */
+	uint16_t nr_staged;	/* ring entries pushed since the last flush */
+	uint16_t first_staged;	/* packed: the first of them ... */
+	uint64_t first_word;	/* ... and what, written last, publishes all */
+	uint16_t order_head;
 
 	/*
 	 * Cold: once a turn or less.
@@ -148,12 +158,15 @@ struct pvio_vq {
 	struct pvio_job flush;	/* at turn's end */
 	struct pvio_poller poller;
 	struct iovec *long_iov;	/* [size][iov_max], lazily touched; owned */
+	size_t long_iov_bytes;
 	uint32_t iov_max;	/* entries per chain */
-	uint64_t *stamps;	/* [size][PVIO_NR_STAGES]; owned */
-	uint64_t kick_ns;	/* when the last kick was seen */
+	void *table;		/* private indirect table; owned */
+	struct pvio_vq_stamp *stamps; /* [size], by slot; owned */
+	struct pvio_vq_stamp staged_sample[PVIO_VQ_STAGED_SAMPLES];
+	unsigned int nr_staged_samples;
+	uint64_t kick_ns;	/* when the last kick was seen; 0: unknown */
 	struct pvio_vq_setup setup; /* what it was started with */
-	uint64_t log_used_gpa;	/* 0 + log_used false: not logged */
-	bool log_used;
+	struct pvio_log_limit log_limit;
 	struct pvio_vq_stats stats;
 	void *priv; /* the model's: set in start_queue */
 	struct pvio_vq_control *control; /* core/device's; owned */
@@ -175,13 +188,18 @@ static_assert(offsetof(struct pvio_vq, next_used) % PVIO_CACHE_LINE_BYTES == 0,
  */
 struct pvio_chain *pvio_vq_pop(struct pvio_vq *vq);
 
-/* Give back the chain popped last, as if it had never been taken.  Several
- * may be given back, last first, if none popped after them is in flight. */
+/*
+ * Give back the chain popped last, as if it had never been taken.  Several
+ * may be given back, last first, if none popped after them is in flight.  (One
+ * that pop refused in between is answered already: what came before it is then
+ * answered with length 0 instead, since the ring cannot go back past it.)
+ */
 void pvio_vq_unpop(struct pvio_vq *vq, struct pvio_chain *chain);
 
 /*
  * Answer @chain: @written bytes, counted from its first writable one, were
  * surely written.  Staged until flush; the chain is no longer the caller's.
+ * With IN_ORDER it waits here for those popped before it.
  */
 void pvio_vq_push(struct pvio_vq *vq, struct pvio_chain *chain,
 		  uint32_t written);
@@ -253,13 +271,21 @@ bool pvio_vq_enable_kick(struct pvio_vq *vq);
 
 /*
  * Start serving as @setup says, with the device's negotiated features; IDLE ->
- * RUNNING.  -EINVAL: size, alignment (virtio 1.4, 2.7 and 2.8); -EFAULT: an
- * area is not in one region of @map; -ENOMEM.  pvio_vq_fini() frees.
+ * RUNNING.  -EINVAL: size, alignment (virtio 1.4, 2.7 and 2.8), a position
+ * outside the ring; -EFAULT: an area is not in one region of @map; -EPROTO: the
+ * position contradicts the ring, or the in-flight region itself (the queue is
+ * then BROKEN); -ENOMEM.  pvio_vq_fini() frees.
+ *
+ * Next: pvio_vq_enable_kick(), since what the driver sees may still say, from
+ * an earlier run, that no kicks are wanted.
+ *
+ * A queue may stand on its own, without device and worker (tests, benchmarks):
+ * it then notifies by call_fd only, and flush_soon flushes at once.
  */
 int pvio_vq_start(struct pvio_vq *vq, const struct pvio_vq_setup *setup,
 		  const struct pvio_map *map,
 		  const struct pvio_features *features);
-/* RUNNING, DRAINING, BROKEN -> IDLE, when nothing is in flight. */
+/* RUNNING, DRAINING, BROKEN -> IDLE, when nothing is in flight.  Flushes. */
 void pvio_vq_stop(struct pvio_vq *vq);
 /* Where the ring stands, to go on from later. */
 void pvio_vq_get_position(const struct pvio_vq *vq,
@@ -285,18 +311,21 @@ struct pvio_log_limit *pvio_device_log_limit(struct pvio_device *dev);
 
 /* core/queue-split.c, core/queue-packed.c */
 struct pvio_chain *pvio_split_pop(struct pvio_vq *vq);
-void pvio_split_unpop(struct pvio_vq *vq, struct pvio_chain *chain);
+/* False: a chain refused since is in the way. */
+bool pvio_split_unpop(struct pvio_vq *vq, struct pvio_chain *chain);
 void pvio_split_push(struct pvio_vq *vq, struct pvio_chain *chain,
 		     uint32_t written);
 bool pvio_split_publish(struct pvio_vq *vq); /* true: notify */
+int pvio_split_start(struct pvio_vq *vq);
 bool pvio_split_has_available(struct pvio_vq *vq);
 void pvio_split_disable_kick(struct pvio_vq *vq);
 bool pvio_split_enable_kick(struct pvio_vq *vq);
 struct pvio_chain *pvio_packed_pop(struct pvio_vq *vq);
-void pvio_packed_unpop(struct pvio_vq *vq, struct pvio_chain *chain);
+bool pvio_packed_unpop(struct pvio_vq *vq, struct pvio_chain *chain);
 void pvio_packed_push(struct pvio_vq *vq, struct pvio_chain *chain,
 		      uint32_t written);
 bool pvio_packed_publish(struct pvio_vq *vq);
+int pvio_packed_start(struct pvio_vq *vq);
 bool pvio_packed_has_available(struct pvio_vq *vq);
 void pvio_packed_disable_kick(struct pvio_vq *vq);
 bool pvio_packed_enable_kick(struct pvio_vq *vq);

@@ -3,5 +3,9 @@ guest_sources += \
 	guest/device-ops.h \
 	guest/device.h \
 	guest/memory.h \
+	guest/ring-impl.h \
+	guest/ring-packed.c \
+	guest/ring-split.c \
+	guest/ring.c \
 	guest/ring.h \
 	$(NULL)

@@ -57,6 +57,8 @@ int guest_ring_add(struct guest_ring *ring, const struct guest_segment *seg,
 		   void *cookie);
 /* Make what was added available.  True: the device wants a kick. */
 bool guest_ring_publish(struct guest_ring *ring);
+/* The same for a device that is known to poll: no look whether it wants one. */
+void guest_ring_expose(struct guest_ring *ring);
 
 /* The cookie of the next used buffer and the length written, or NULL. */
 void *guest_ring_reap(struct guest_ring *ring, uint32_t *len);
@@ -70,6 +72,8 @@ bool guest_ring_enable_notify(struct guest_ring *ring);
 
 /* Buffers added and not reaped. */
 unsigned int guest_ring_outstanding(const struct guest_ring *ring);
+/* Has the device named a buffer that is not in flight? */
+bool guest_ring_is_broken(const struct guest_ring *ring);
 
 /*
  * For hostile tests: the raw areas, as the driver maps them, and the state a
