@@ -42,6 +42,7 @@ struct pvio_block_io {
 	uint64_t progress;
 	void *bounce;
 	struct pvio_block_io *next;
+	uint8_t phase, retries;
 };
 
 static inline void pvio_block_done(struct pvio_block_io *io, int err)

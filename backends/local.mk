@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
 library_sources += \
+	backends/block-file.c \
+	backends/block-file.h \
 	backends/block-memory.c \
 	backends/block-null.c \
+	backends/block-uring.c \
 	backends/block.h \
 	backends/net.h \
 	$(NULL)

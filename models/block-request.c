@@ -114,8 +114,7 @@ static void blk_next_range(struct blk_request *req);
 /* The backend is done with @io. */
 static void blk_io_done(struct pvio_block_io *io, int err)
 {
-	struct blk_request *req =
-		pvio_container_of(io, struct blk_request, io);
+	struct blk_request *req = pvio_container_of(io, struct blk_request, io);
 	struct pvio_vq *vq = req->queue->vq;
 
 	pvio_vq_stamp(vq, req->chain, PVIO_STAGE_COMPLETE);
@@ -187,8 +186,8 @@ static void blk_transfer(struct blk_request *req, bool is_write,
 	struct blk *blk = req->queue->blk;
 	uint64_t capacity = pvio_load_once(&blk->bytes);
 	struct pvio_block_io *io = &req->io;
-	uint64_t bytes = is_write ? req->chain->readable - BLK_HEADER_BYTES :
-				    req->chain->writable - 1;
+	uint64_t bytes = is_write ? req->chain->readable - BLK_HEADER_BYTES
+				  : req->chain->writable - 1;
 
 	if (unlikely(is_write && blk->read_only)) {
 		blk_refuse(req, -EROFS, "write to a read-only disk", sector);
@@ -345,7 +344,7 @@ static void blk_ranges(struct blk_request *req, enum pvio_block_op op)
 	blk_next_range(req);
 }
 
-void blk_serve(struct blk_queue *queue, struct pvio_chain *chain)
+void pvio_blk_serve(struct blk_queue *queue, struct pvio_chain *chain)
 {
 	struct blk_request *req = &queue->requests[chain->slot];
 	struct virtio_blk_outhdr header;
@@ -401,7 +400,7 @@ void blk_serve(struct blk_queue *queue, struct pvio_chain *chain)
 	blk_refuse(req, -EOPNOTSUPP, "request type not supported", type);
 }
 
-void blk_request_init(struct blk_request *req, struct blk_queue *queue)
+void pvio_blk_request_init(struct blk_request *req, struct blk_queue *queue)
 {
 	req->queue = queue;
 	req->io.done = blk_io_done;

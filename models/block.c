@@ -47,9 +47,8 @@ static void blk_read_topology(const struct blk *blk,
 	if (physical > logical) {
 		config->physical_block_exp =
 			(uint8_t)__builtin_ctz(physical / logical);
-		config->min_io_size =
-			htole16((uint16_t)pvio_min(physical / logical,
-						   UINT16_MAX));
+		config->min_io_size = htole16(
+			(uint16_t)pvio_min(physical / logical, UINT16_MAX));
 	}
 	config->opt_io_size = htole32(blk->info.optimal_bytes / logical);
 }
@@ -66,15 +65,13 @@ static void blk_read_config(void *model, void *buf)
 	config.seg_max = htole32(blk->seg_max);
 	blk_read_topology(blk, &config);
 	config.wce = pvio_load_once(&blk->writeback);
-	config.num_queues = htole16(
-		(uint16_t)pvio_device_nr_queues(blk->dev));
+	config.num_queues = htole16((uint16_t)pvio_device_nr_queues(blk->dev));
 	if (blk->info.can_discard) {
 		config.max_discard_sectors =
 			htole32(blk_sectors(blk->max_range_bytes));
 		config.max_discard_seg = htole32(BLK_MAX_RANGES);
-		config.discard_sector_alignment =
-			htole32(blk_sectors(align ? align :
-						    blk->logical_bytes));
+		config.discard_sector_alignment = htole32(
+			blk_sectors(align ? align : blk->logical_bytes));
 	}
 	if (blk->info.can_write_zeroes) {
 		config.max_write_zeroes_sectors =
@@ -162,7 +159,7 @@ static int blk_start_queue(void *model, struct pvio_vq *vq)
 	if (!queue->requests)
 		goto free_queue;
 	for (i = 0; i < queue->nr_requests; i++)
-		blk_request_init(&queue->requests[i], queue);
+		pvio_blk_request_init(&queue->requests[i], queue);
 	rc = blk->ops->start_queue(blk->backend, vq->worker, vq->size,
 				   &queue->backend_queue);
 	if (rc < 0)
@@ -191,7 +188,7 @@ static enum pvio_kick blk_kick(void *model, struct pvio_vq *vq)
 			result = PVIO_KICK_DRAINED;
 			break;
 		}
-		blk_serve(queue, chain);
+		pvio_blk_serve(queue, chain);
 	}
 	queue->ops->flush(queue->backend_queue);
 	return result;
@@ -283,8 +280,8 @@ static int blk_read_keys(struct blk *blk, struct pvio_config *cfg,
 	    pvio_config_size_opt(cfg, "block_size", 512, 65536, &logical) < 0 ||
 	    pvio_config_choice_opt(cfg, "cache", blk_cache_words, &cache) < 0 ||
 	    pvio_config_bool_opt(cfg, "discard", discard) < 0 ||
-	    pvio_config_size_opt(cfg, "size_max", 4096, UINT32_MAX,
-				 &size_max) < 0 ||
+	    pvio_config_size_opt(cfg, "size_max", 4096, UINT32_MAX, &size_max) <
+		    0 ||
 	    pvio_config_uint_opt(cfg, "seg_max", 1, PVIO_VQ_MAX_SIZE - 2,
 				 &seg_max) < 0)
 		return -EINVAL;
@@ -320,8 +317,8 @@ static int blk_open_backend(struct blk *blk, struct pvio_config *cfg)
 	if (!blk->ops)
 		return pvio_config_error(group, "type",
 					 "no block backend \"%s\"", type);
-	return blk->ops->open(pvio_device_name(blk->dev), group,
-			      blk->read_only, &blk->info, &blk->backend);
+	return blk->ops->open(pvio_device_name(blk->dev), group, blk->read_only,
+			      &blk->info, &blk->backend);
 }
 
 /* Settle what configuration and backend say about each other. */
@@ -329,8 +326,8 @@ static int blk_check_backend(struct blk *blk, struct pvio_config *cfg,
 			     bool discard)
 {
 	struct pvio_block_info *info = &blk->info;
-	uint64_t max = info->max_discard ? info->max_discard :
-					   BLK_RANGE_MAX_BYTES;
+	uint64_t max = info->max_discard ? info->max_discard
+					 : BLK_RANGE_MAX_BYTES;
 
 	if (!blk->logical_bytes)
 		blk->logical_bytes = info->block_bytes;
@@ -415,15 +412,15 @@ static const struct pvio_model_ops blk_ops = {
 	.name = "block",
 	.device_id = VIRTIO_ID_BLOCK,
 	.features = { PVIO_BIT(VIRTIO_BLK_F_SIZE_MAX) |
-		      PVIO_BIT(VIRTIO_BLK_F_SEG_MAX) |
-		      PVIO_BIT(VIRTIO_BLK_F_RO) |
-		      PVIO_BIT(VIRTIO_BLK_F_BLK_SIZE) |
-		      PVIO_BIT(VIRTIO_BLK_F_FLUSH) |
-		      PVIO_BIT(VIRTIO_BLK_F_TOPOLOGY) |
-		      PVIO_BIT(VIRTIO_BLK_F_CONFIG_WCE) |
-		      PVIO_BIT(VIRTIO_BLK_F_MQ) |
-		      PVIO_BIT(VIRTIO_BLK_F_DISCARD) |
-		      PVIO_BIT(VIRTIO_BLK_F_WRITE_ZEROES),
+			      PVIO_BIT(VIRTIO_BLK_F_SEG_MAX) |
+			      PVIO_BIT(VIRTIO_BLK_F_RO) |
+			      PVIO_BIT(VIRTIO_BLK_F_BLK_SIZE) |
+			      PVIO_BIT(VIRTIO_BLK_F_FLUSH) |
+			      PVIO_BIT(VIRTIO_BLK_F_TOPOLOGY) |
+			      PVIO_BIT(VIRTIO_BLK_F_CONFIG_WCE) |
+			      PVIO_BIT(VIRTIO_BLK_F_MQ) |
+			      PVIO_BIT(VIRTIO_BLK_F_DISCARD) |
+			      PVIO_BIT(VIRTIO_BLK_F_WRITE_ZEROES),
 		      0 },
 	.max_queues = BLK_MAX_QUEUES,
 	.queue_size = 256,
