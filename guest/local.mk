@@ -2,6 +2,7 @@
 guest_sources += \
 	guest/device-ops.h \
 	guest/device.h \
+	guest/memory.c \
 	guest/memory.h \
 	guest/ring-impl.h \
 	guest/ring-packed.c \
