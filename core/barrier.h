@@ -21,6 +21,18 @@
 /* What precedes is done before this store. */
 #define pvio_store_release(p, v) __atomic_store_n((p), (v), __ATOMIC_RELEASE)
 
+/*
+ * Read-modify-writes.  cas: as __atomic_compare_exchange, *expected is what was
+ * found when it fails.  or_release: what precedes is done before the bits are
+ * set.
+ */
+#define pvio_cas_release(p, expected, v)                             \
+	__atomic_compare_exchange_n((p), (expected), (v), true,      \
+				    __ATOMIC_RELEASE, __ATOMIC_RELAXED)
+#define pvio_exchange_acquire(p, v) \
+	__atomic_exchange_n((p), (v), __ATOMIC_ACQUIRE)
+#define pvio_or_release(p, v) __atomic_fetch_or((p), (v), __ATOMIC_RELEASE)
+
 /* Stores before it are seen by all before loads after it are done. */
 #if defined(__SANITIZE_THREAD__)
 /*

@@ -1,5 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
 library_sources += \
+	core/log.c \
+	core/plugin.c \
+	core/stats.c \
+	core/version.c \
+	core/worker.c \
 	core/barrier.h \
 	core/config.h \
 	core/device.h \

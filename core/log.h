@@ -26,7 +26,7 @@ void pvio_log(enum pvio_log_level level, const char *fmt, ...)
  */
 #define PVIO_LOG_BURST 10
 struct pvio_log_limit {
-	uint64_t tokens_at_ns; /* when the bucket was last full; atomic */
+	uint64_t tokens_at_ns; /* one a second gathers since then; atomic */
 	uint32_t dropped;      /* atomic */
 };
 

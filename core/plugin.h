@@ -58,9 +58,10 @@ const void *pvio_plugin_find(enum pvio_plugin_kind kind, const char *name);
 const struct pvio_plugin *pvio_plugin_nth(enum pvio_plugin_kind kind,
 					  unsigned int i);
 /*
- * Load every *.so of @dir.  -ENOENT, or -EINVAL when one is not a plug-in, has
- * another ABI number or a name that is taken; it has been logged.  Control
- * thread, before devices are created; not undone.
+ * Load every *.so of @dir, in the order of their names.  -ENOENT; -EPERM when
+ * anyone may write to @dir; -EINVAL when one is not a plug-in, has another ABI
+ * number or a name that is taken: it has been logged, those before it stay
+ * loaded.  Control thread, before devices are created; not undone.
  */
 int pvio_plugins_load(const char *dir);
 

@@ -1,1 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
+#
+# One program a subject.  Its four lines go into the local.mk of its directory;
+# see tests/unit/local.mk.
+EXTRA_DIST += tests/check_main.h
+
+include $(srcdir)/tests/unit/local.mk

@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: BSD-3-Clause
+if HAVE_CHECK
+check_PROGRAMS += tests/unit/check_log
+TESTS += tests/unit/check_log
+tests_unit_check_log_CPPFLAGS = $(test_cppflags)
+tests_unit_check_log_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_check_log_LDADD = $(test_libs)
+
+check_PROGRAMS += tests/unit/check_plugin
+TESTS += tests/unit/check_plugin
+tests_unit_check_plugin_CPPFLAGS = $(test_cppflags) \
+	-DMODULE_DIR='"$(abs_builddir)/tests/unit/.libs"'
+tests_unit_check_plugin_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_check_plugin_LDADD = $(test_libs)
+
+# -rpath: automake builds shared objects only of what will be installed.
+check_LTLIBRARIES += \
+	tests/unit/plugin_good.la \
+	tests/unit/plugin_none.la \
+	tests/unit/plugin_wrong_abi.la
+tests_unit_plugin_good_la_LDFLAGS = $(test_module_ldflags)
+tests_unit_plugin_none_la_LDFLAGS = $(test_module_ldflags)
+tests_unit_plugin_wrong_abi_la_LDFLAGS = $(test_module_ldflags)
+test_module_ldflags = $(AM_LDFLAGS) -module -avoid-version -rpath /nowhere
+
+check_PROGRAMS += tests/unit/check_stats
+TESTS += tests/unit/check_stats
+tests_unit_check_stats_CPPFLAGS = $(test_cppflags)
+tests_unit_check_stats_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_check_stats_LDADD = $(test_libs)
+
+check_PROGRAMS += tests/unit/check_worker
+TESTS += tests/unit/check_worker
+tests_unit_check_worker_CPPFLAGS = $(test_cppflags)
+tests_unit_check_worker_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_check_worker_LDADD = $(test_libs)
+endif
