@@ -9,6 +9,8 @@ library_sources += \
 	core/config.h \
 	core/device.h \
 	core/inflight.h \
+	core/listen.c \
+	core/listen.h \
 	core/log.h \
 	core/memory.h \
 	core/model.h \
@@ -30,6 +32,7 @@ nobase_plugin_HEADERS += \
 	core/barrier.h \
 	core/config.h \
 	core/device.h \
+	core/listen.h \
 	core/log.h \
 	core/memory.h \
 	core/model.h \
