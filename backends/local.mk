@@ -6,6 +6,9 @@ library_sources += \
 	backends/block-null.c \
 	backends/block-uring.c \
 	backends/block.h \
+	backends/net-echo.c \
+	backends/net-null.c \
+	backends/net-offload.c \
 	backends/net.h \
 	$(NULL)
 nobase_plugin_HEADERS += \
