@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * main.c - pvio-bench: what pvio costs, by the part
+ */
+#include "bench.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const struct bench_command {
+	const char *name;
+	int (*run)(int argc, char **argv);
+	const char *help;
+} bench_commands[] = {
+	{ "ring", bench_ring, "virtqueues between two threads that poll" },
+};
+
+static void bench_usage(FILE *f)
+{
+	size_t i;
+
+	fprintf(f, "usage: pvio-bench COMMAND [OPTION...]\n");
+	for (i = 0; i < sizeof(bench_commands) / sizeof(bench_commands[0]);
+	     i++)
+		fprintf(f, "  %-8s %s\n", bench_commands[i].name,
+			bench_commands[i].help);
+	fprintf(f, "pvio-bench COMMAND --help tells its options.\n");
+}
+
+int bench_pin(unsigned int cpu)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(cpu, &set);
+	return -pthread_setaffinity_np(pthread_self(), sizeof(set), &set);
+}
+
+bool bench_parse_uint(const char *text, unsigned long max,
+		      unsigned long *value)
+{
+	unsigned long n;
+	char *end;
+
+	errno = 0;
+	n = strtoul(text, &end, 10);
+	if (errno || end == text || *end != '\0' || n == 0 || n > max)
+		return false;
+	*value = n;
+	return true;
+}
+
+bool bench_parse_cpus(const char *text, unsigned int cpu[2])
+{
+	char rest;
+
+	return sscanf(text, "%u,%u%c", &cpu[0], &cpu[1], &rest) == 2 &&
+	       cpu[0] < CPU_SETSIZE && cpu[1] < CPU_SETSIZE;
+}
+
+int main(int argc, char **argv)
+{
+	size_t i;
+
+	if (argc < 2) {
+		bench_usage(stderr);
+		return 2;
+	}
+	if (strcmp(argv[1], "--help") == 0) {
+		bench_usage(stdout);
+		return 0;
+	}
+	for (i = 0; i < sizeof(bench_commands) / sizeof(bench_commands[0]);
+	     i++)
+		if (strcmp(argv[1], bench_commands[i].name) == 0)
+			return bench_commands[i].run(argc - 1, argv + 1);
+	fprintf(stderr, "pvio-bench: no command \"%s\"\n", argv[1]);
+	bench_usage(stderr);
+	return 2;
+}
