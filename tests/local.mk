@@ -5,3 +5,4 @@
 EXTRA_DIST += tests/check_main.h
 
 include $(srcdir)/tests/unit/local.mk
+include $(srcdir)/tests/guests/local.mk

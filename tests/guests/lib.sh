@@ -1,0 +1,446 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# shellcheck shell=bash
+#
+# lib.sh - what the guest tests share; sourced by each of them
+#
+# A test is a list of cases: `run_case NAME FUNCTION ARGS...` runs the function
+# with `set -e` in a directory of its own and prints one line, "PASS: NAME",
+# "FAIL: NAME" with the logs, or "SKIP: NAME (why)".  `finish` sums up and ends
+# with the exit code automake expects.  Arguments of the script choose cases by
+# shell pattern.
+#
+# The script runs itself again in new network, process and mount namespaces: it
+# needs no root, disturbs no interface of the host, and nothing it has started
+# outlives it.
+#
+# Environment:
+#	PVIO_BUILD	build directory (default: the working directory)
+#	PVIO_CACHE	where the guest kernel is kept (/var/cache/pvio, or
+#			~/.cache/pvio for users)
+#	PVIO_TEST_DIR	keep logs here (default: a temporary directory)
+#	PVIO_TEST_PEER	qsd: serve disks with qemu-storage-daemon instead, to
+#			tell a fault of ours from one of the test
+
+set -u
+shopt -s nullglob
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+PVIO_BUILD=${PVIO_BUILD:-$PWD}
+if [ -z "${PVIO_CACHE-}" ]; then
+	if [ "$(id -u)" = 0 ]; then
+		PVIO_CACHE=/var/cache/pvio
+	else
+		PVIO_CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/pvio
+	fi
+fi
+PVIO_TEST_PEER=${PVIO_TEST_PEER:-}
+export PVIO_BUILD PVIO_CACHE PVIO_TEST_PEER
+
+skip_all()
+{
+	echo "SKIP: $(basename "$0" .sh) ($*)"
+	exit 77
+}
+
+# have PROGRAM...: skips the whole test (or case) when one is missing
+have()
+{
+	local p
+	for p; do
+		command -v "$p" >/dev/null || skip "$p is not installed"
+	done
+}
+
+if [ -z "${PVIO_TEST_INSIDE-}" ]; then
+	"$here/fetch-kernel" "$PVIO_CACHE" || :
+	spaces=(--net --pid --mount --fork --kill-child --mount-proc)
+	[ "$(id -u)" = 0 ] || spaces+=(--user --map-root-user)
+	unshare "${spaces[@]}" true 2>/dev/null ||
+		skip_all "no namespaces: unshare ${spaces[*]} fails here"
+	PVIO_TEST_INSIDE=1 exec unshare "${spaces[@]}" "$BASH" "$0" "$@"
+fi
+
+ip link set lo up
+work=${PVIO_TEST_DIR:-$(mktemp -d /tmp/pvio-test.XXXXXX)}
+mkdir -p "$work"
+wanted=("$@")
+passed=0 failed=0 skipped=0
+pids=()
+
+# --- cases --------------------------------------------------------------------
+
+skip()
+{
+	echo "$*" >skipped
+	exit 77
+}
+
+fail()
+{
+	echo "failed: $*"
+	exit 1
+}
+
+stop_all()
+{
+	local pid
+
+	set +e
+	for pid in "${pids[@]}"; do
+		kill "$pid" 2>/dev/null
+	done
+	for pid in "${pids[@]}"; do
+		gone_within "$pid" 3 || kill -KILL "$pid" 2>/dev/null
+	done
+	pids=()
+}
+
+show_logs()
+{
+	local f
+	for f in "$1"/*.log "$1"/*.conf "$1"/*.console; do
+		echo "  --- ${f##*/}"
+		tail -n 40 "$f" | tr -d '\r' | sed 's/^/  /'
+	done
+}
+
+run_case()
+{
+	local name=$1 dir=$work/$1 rc pattern chosen start=$EPOCHREALTIME
+
+	shift
+	if [ "${#wanted[@]}" -gt 0 ]; then
+		chosen=
+		for pattern in "${wanted[@]}"; do
+			# shellcheck disable=SC2053
+			[[ $name == $pattern ]] && chosen=1
+		done
+		[ -n "$chosen" ] || return 0
+	fi
+	rm -rf "$dir"
+	mkdir -p "$dir"
+	(
+		trap stop_all EXIT
+		trap 'exit 1' TERM INT
+		cd "$dir" || exit 1
+		set -e
+		"$@"
+	) >"$dir/case.log" 2>&1 </dev/null &
+	wait $!
+	rc=$?
+	case $rc in
+	0)
+		passed=$((passed + 1))
+		echo "PASS: $name ($(since "$start") s)"
+		grep '^figure: ' "$dir/case.log" | sed 's/^figure:/     /'
+		[ -n "${PVIO_TEST_DIR-}" ] || rm -rf "$dir"
+		;;
+	77)
+		skipped=$((skipped + 1))
+		echo "SKIP: $name ($(cat "$dir/skipped"))"
+		;;
+	*)
+		failed=$((failed + 1))
+		echo "FAIL: $name ($(since "$start") s)"
+		show_logs "$dir"
+		;;
+	esac
+}
+
+since()
+{
+	awk -v a="$1" -v b="$EPOCHREALTIME" 'BEGIN { printf "%.1f", b - a }'
+}
+
+finish()
+{
+	echo "$(basename "$0" .sh): $passed passed, $failed failed," \
+		"$skipped skipped"
+	if [ "$failed" -gt 0 ]; then
+		echo "logs are in $work"
+		exit 1
+	fi
+	[ -n "${PVIO_TEST_DIR-}" ] || rm -rf "$work"
+	[ "$passed" -gt 0 ] || exit 77
+	exit 0
+}
+
+# --- waiting ------------------------------------------------------------------
+
+# within SECONDS COMMAND...: until it succeeds
+within()
+{
+	local until=$((SECONDS + $1 + 1))
+
+	shift
+	while ! "$@"; do
+		[ "$SECONDS" -lt "$until" ] || return 1
+		sleep 0.02
+	done
+}
+
+is_gone()
+{
+	! kill -0 "$1" 2>/dev/null || [ "$(ps -o stat= -p "$1" | cut -c1)" = Z ]
+}
+
+gone_within()
+{
+	within "$2" is_gone "$1"
+}
+
+# start NAME COMMAND...: in the background, output to NAME.log; sets $started
+start()
+{
+	local name=$1
+
+	shift
+	echo "+ $*"
+	"$@" >"$name.log" 2>&1 </dev/null &
+	started=$!
+	pids+=("$started")
+}
+
+# started_makes SOCKET: or its log is shown
+started_makes()
+{
+	# shellcheck disable=SC2016
+	within 10 test -S "$1" || fail "no socket $1"
+}
+
+# --- pvio ---------------------------------------------------------------------
+
+# program NAME: its path
+program()
+{
+	local p
+	for p in "$PVIO_BUILD/$1" "$PVIO_BUILD/tools/$1" \
+		"$PVIO_BUILD/tests/guests/$1"; do
+		[ ! -x "$p" ] || {
+			echo "$p"
+			return
+		}
+	done
+	command -v "$1" || {
+		echo "$1 is not built" >&2
+		return 1
+	}
+}
+
+# pviod_start: with ./pvio.conf; waits for its control socket; sets $pviod
+pviod_start()
+{
+	start pviod "$(program pviod)" -c "$PWD/pvio.conf"
+	pviod=$started
+	started_makes "$PWD/control.sock"
+}
+
+ctl()
+{
+	timeout 10 "$(program pvioctl)" -s "$PWD/control.sock" "$@"
+}
+
+# --- guests -------------------------------------------------------------------
+
+# image FILE MIB: a sparse disk
+image()
+{
+	truncate -s "${2}M" "$1"
+}
+
+# kernel_get: sets $vmlinuz and $kmods
+kernel_get()
+{
+	local dir=$PVIO_CACHE/cloud-kernel
+
+	[ -e "$dir/done" ] || skip "no guest kernel: see fetch-kernel"
+	vmlinuz=$(echo "$dir"/boot/vmlinuz-*)
+	kmods=$(echo "$dir"/lib/modules/*)
+}
+
+# cpio_of DIR FILE: an initramfs piece; the kernel takes several in a row
+cpio_of()
+{
+	(cd "$1" && find . -mindepth 1 | cpio -o -H newc --quiet -R 0:0) >"$2"
+}
+
+# with_libraries PROGRAM DIR: the program and what it is linked with
+with_libraries()
+{
+	local lib
+
+	install -D "$1" "$2/bin/${1##*/}"
+	ldd "$1" | grep -o '/[^ ]*' | while read -r lib; do
+		install -D "$lib" "$2$lib"
+	done
+}
+
+# initramfs_base FILE MODULES_DIR MODULE...: everything but the steps
+initramfs_base()
+{
+	local file=$1 dir=$2 root m found
+
+	shift 2
+	root=$(mktemp -d ./initramfs.XXXXXX)
+	mkdir -p "$root"/{bin,tools,modules,dev,proc,sys,tmp,mnt}
+	cp "$(command -v busybox)" "$root/bin/busybox"
+	cp "$(program blktool)" "$(program nettool)" "$root/tools/"
+	with_libraries "$(command -v mke2fs || echo /sbin/mke2fs)" "$root"
+	mv "$root/bin/mke2fs" "$root/tools/"
+	install -m 755 "$here/guest-init.sh" "$root/init"
+	for m; do
+		found=$(find "$dir" -name "$m.ko" | head -n 1)
+		[ -z "$found" ] || cp "$found" "$root/modules/"
+	done
+	echo "$@" >"$root/modules/order"
+	cpio_of "$root" "$file"
+	rm -rf "$root"
+}
+
+# steps NAME <<EOF: what the guest is to do; makes NAME.steps
+steps()
+{
+	cat >"$1.steps"
+}
+
+# initramfs KIND NAME: NAME.initrd for guest NAME from its NAME.steps
+initramfs()
+{
+	local base=$work/$1.base
+
+	[ -e "$base" ] || case $1 in
+	uml)
+		initramfs_base "$base" /usr/lib/uml/modules \
+			failover net_failover virtio_net virtio_blk
+		;;
+	qemu)
+		initramfs_base "$base" "$kmods" virtio_ring virtio \
+			virtio_pci_modern_dev virtio_pci_legacy_dev virtio_pci \
+			failover net_failover virtio_net virtio_blk \
+			crc16 crc32c_generic libcrc32c mbcache jbd2 ext4
+		;;
+	esac
+	mkdir -p "$2.root"
+	cp "$2.steps" "$2.root/steps"
+	cpio_of "$2.root" "$2.cpio"
+	cat "$base" "$2.cpio" >"$2.initrd"
+	rm -rf "$2.root" "$2.cpio"
+}
+
+# uml_start NAME ARGS...: a User-mode Linux guest; sets $guest
+uml_start()
+{
+	local name=$1
+
+	shift
+	have linux.uml busybox cpio
+	initramfs uml "$name"
+	echo "+ linux.uml $*"
+	LD_PRELOAD=$(program .libs/uml-xstate.so) \
+		linux.uml mem=128M initrd="$name.initrd" con=null con0=null,fd:1 \
+		uml_dir="$PWD" umid="$name" \
+		quiet panic=-1 "$@" >"$name.console" 2>&1 </dev/null &
+	guest=$!
+	pids+=("$guest")
+}
+
+# qemu_start NAME ARGS...: Debian's QEMU without KVM; sets $guest
+qemu_start()
+{
+	local name=$1
+
+	shift
+	have qemu-system-x86_64 busybox cpio
+	kernel_get
+	initramfs qemu "$name"
+	echo "+ qemu-system-x86_64 $*"
+	qemu-system-x86_64 -accel tcg -nodefaults -nographic -no-reboot -m 256 \
+		-cpu max -serial stdio -kernel "$vmlinuz" \
+		-initrd "$name.initrd" -append "console=ttyS0 quiet panic=-1" \
+		-object memory-backend-memfd,id=m,size=256M,share=on \
+		-machine memory-backend=m "$@" \
+		>"$name.console" 2>"$name.log" </dev/null &
+	guest=$!
+	pids+=("$guest")
+}
+
+# guest_said NAME REGEX
+guest_said()
+{
+	grep -qaE "^@@ $2" "$1.console" || is_gone "$guest"
+}
+
+# guest_says NAME REGEX SECONDS: wait for it
+guest_says()
+{
+	within "$3" guest_said "$1" "$2" && grep -qaE "^@@ $2" "$1.console" ||
+		fail "guest $1 did not say '$2' in $3 s"
+}
+
+# guest_word NAME WORD: what came after it
+guest_word()
+{
+	tr -d '\r' <"$1.console" | sed -n "s/^@@ $2 //p" | tail -n 1
+}
+
+# guest_done NAME PID SECONDS: it has ended, and all its steps were good
+guest_done()
+{
+	gone_within "$2" "$3" || fail "guest $1 did not end in $3 s"
+	grep -qaE '^@@ end' "$1.console" || fail "guest $1 ended early"
+	if grep -aE '^@@ not ok' "$1.console"; then
+		fail "guest $1 reported the above"
+	fi
+	grep -a '^   .*[0-9]/s\|^   .*MB/s' "$1.console" | tr -d '\r' |
+		sed 's/^ */figure: /' || :
+}
+
+# e2fsck_clean IMAGE: the host agrees that the file system is whole
+e2fsck_clean()
+{
+	PATH=$PATH:/sbin:/usr/sbin e2fsck -fn "$1"
+}
+
+# --- disks --------------------------------------------------------------------
+
+# disk_start SERVER IMAGE [OPTION...]: serve it at ./disk.sock; SERVER is pviod
+# or pvio-block, options are queues=N, read-only and reconnects
+disk_start()
+{
+	local server=$1 file=$2 queues=1 ro= o
+
+	shift 2
+	for o; do
+		case $o in
+		queues=*) queues=${o#*=} ;;
+		read-only) ro=1 ;;
+		*) fail "disk_start: option $o?" ;;
+		esac
+	done
+	case ${PVIO_TEST_PEER:-$server} in
+	pviod)
+		cat >pvio.conf <<-END
+			control = "$PWD/control.sock";
+			guests = ( { name = "vm"; devices = (
+			  { name = "disk"; model = "block"; queues = $queues;
+			    ${ro:+read_only = true;}
+			    backend = { type = "file"; path = "$file"; };
+			    transport = { type = "vhost-user";
+			                  socket = "$PWD/disk.sock"; }; } ); } );
+		END
+		pviod_start
+		;;
+	pvio-block)
+		start pvio-block "$(program pvio-block)" \
+			--socket-path="$PWD/disk.sock" --blk-file="$file" \
+			--queues="$queues" ${ro:+--read-only}
+		;;
+	qsd)
+		have qemu-storage-daemon
+		start qsd qemu-storage-daemon \
+			--blockdev "file,filename=$file,node-name=f,discard=unmap${ro:+,read-only=on}" \
+			--export "vhost-user-blk,id=e,node-name=f,num-queues=$queues,addr.type=unix,addr.path=$PWD/disk.sock,writable=$([ -n "$ro" ] && echo off || echo on)"
+		;;
+	esac
+	disk_server=$started
+	started_makes "$PWD/disk.sock"
+}

@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# Tests under guests we did not write, part of `make check` when configured
+# with --enable-guest-tests: they take minutes.  ./demo uses the same tools.
+
+guest_tests = \
+	tests/guests/boot.sh \
+	tests/guests/uml.sh \
+	tests/guests/qemu-disk.sh \
+	$(NULL)
+
+EXTRA_DIST += \
+	$(guest_tests) \
+	tests/guests/README.md \
+	tests/guests/boot-sector.S \
+	tests/guests/fetch-kernel \
+	tests/guests/guest-init.sh \
+	tests/guests/lib.sh \
+	$(NULL)
+
+if GUEST_TESTS
+TESTS += $(guest_tests)
+check_PROGRAMS += tests/guests/blktool tests/guests/nettool
+check_LTLIBRARIES += tests/guests/uml-xstate.la
+
+guest-test-tools: tests/guests/blktool tests/guests/nettool \
+	tests/guests/uml-xstate.la
+.PHONY: guest-test-tools
+endif
+
+tests_guests_blktool_SOURCES = \
+	tests/guests/blktool.c \
+	tests/guests/stream.h \
+	$(NULL)
+tests_guests_blktool_LDFLAGS = -all-static
+tests_guests_blktool_LDADD = $(PTHREAD_LIBS)
+
+tests_guests_nettool_SOURCES = \
+	tests/guests/nettool.c \
+	tests/guests/stream.h \
+	$(NULL)
+tests_guests_nettool_LDFLAGS = -all-static
+
+# Loaded into linux.uml: see the file.
+tests_guests_uml_xstate_la_SOURCES = tests/guests/uml-xstate.c
+tests_guests_uml_xstate_la_LDFLAGS = -module -avoid-version -shared \
+	-rpath /nowhere
