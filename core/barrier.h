@@ -32,6 +32,8 @@
 #define pvio_exchange_acquire(p, v) \
 	__atomic_exchange_n((p), (v), __ATOMIC_ACQUIRE)
 #define pvio_or_release(p, v) __atomic_fetch_or((p), (v), __ATOMIC_RELEASE)
+/* Swap in @v, in order with what precedes and what follows. */
+#define pvio_exchange(p, v)	__atomic_exchange_n((p), (v), __ATOMIC_ACQ_REL)
 
 /* Stores before it are seen by all before loads after it are done. */
 #if defined(__SANITIZE_THREAD__)

@@ -58,7 +58,8 @@ void pvio_device_offered(const struct pvio_device *dev,
 			 struct pvio_features *features);
 /*
  * What the driver accepted.  -EINVAL, nothing changed: a bit that was not
- * offered, a dependency that does not hold; -EBUSY: a queue is running (unless
+ * offered, a dependency that does not hold, VERSION_1 missing (legacy drivers
+ * are not served); -EBUSY: a queue is running or FEATURES_OK is set (unless
  * nothing changes).
  */
 int pvio_device_set_features(struct pvio_device *dev,
@@ -71,12 +72,22 @@ pvio_device_features(const struct pvio_device *dev);
 uint8_t pvio_device_status(const struct pvio_device *dev);
 /*
  * The driver writes the status register.  Illegal transitions are ignored:
- * bits cleared, DRIVER_OK before FEATURES_OK, NEEDS_RESET set by the driver.
- * Writing 0 resets: @done comes when no queue touches memory any more.
+ * bits cleared, DRIVER_OK before FEATURES_OK, NEEDS_RESET set by the driver,
+ * reserved bits, anything but 0 after FAILED.  FEATURES_OK sticks only after
+ * set_features succeeded.  Writing 0 resets: @done comes when no queue touches
+ * memory any more, and until then the register reads as before.
+ *
+ * A transport without a status register leaves it 0, and then its queues run
+ * from vq_start on, and stopping the last of them ends a broken state.  Once
+ * it is not 0 they serve nothing before DRIVER_OK.
  */
 void pvio_device_set_status(struct pvio_device *dev, uint8_t status,
 			    pvio_done_fn *done, void *arg);
-/* Stop all queues and go back to the state after create.  Memory stays. */
+/*
+ * Stop all queues and go back to the state after create; memory, kick and call
+ * fds stay.  At any time: it waits for other calls under way, and during it
+ * those are refused with -EBUSY.
+ */
 void pvio_device_reset(struct pvio_device *dev, pvio_done_fn *done, void *arg);
 
 /* --- configuration space --------------------------------------------------- */
@@ -93,9 +104,9 @@ uint8_t pvio_device_config_generation(struct pvio_device *dev);
 /* --- memory ----------------------------------------------------------------- */
 
 /*
- * Give the device a new memory map.  Takes @map.  Running queues are paused,
- * drained, moved to the new map and resumed; one whose ring is not in it
- * breaks.  Not while another set_memory, reset or vq_stop is under way.
+ * Give the device a new memory map.  Takes @map, unless @rc is -EBUSY: another
+ * set_memory or a reset is under way.  Running queues are paused, drained,
+ * moved to the new map and resumed; one whose ring is not in it breaks.
  */
 void pvio_device_set_memory(struct pvio_device *dev, struct pvio_map *map,
 			    pvio_done_fn *done, void *arg);
@@ -127,8 +138,9 @@ void pvio_device_vq_enable(struct pvio_device *dev, unsigned int index,
 			   bool enable, pvio_done_fn *done, void *arg);
 /*
  * Set the eventfd that the driver kicks, or that notifies it.  Takes @fd (-1:
- * none); the one before is closed when the worker has let go of it.  May be
- * called while the queue runs.
+ * none) if @rc is 0; the one before is closed when the worker has let go of
+ * it.  May be called while the queue runs.  -EINVAL: no such queue, or not an
+ * eventfd (a call fd may also be a pipe).
  */
 void pvio_device_vq_set_kick_fd(struct pvio_device *dev, unsigned int index,
 				int fd, pvio_done_fn *done, void *arg);
@@ -137,7 +149,10 @@ void pvio_device_vq_set_call_fd(struct pvio_device *dev, unsigned int index,
 /* The driver kicked by other means.  Any thread.  Unknown queues: ignored. */
 void pvio_device_kick(struct pvio_device *dev, unsigned int index);
 
-/* Turn the control worker until *@flag is set (for the C API's waiting calls). */
+/*
+ * Turn the control worker, and those of the queues' workers that nobody runs,
+ * until *@flag is set (for the C API's waiting calls).
+ */
 void pvio_device_wait(struct pvio_device *dev, const bool *flag);
 
 #pragma GCC visibility pop

@@ -7,6 +7,11 @@ library_sources += \
 	core/worker.c \
 	core/barrier.h \
 	core/config.h \
+	core/device-internal.h \
+	core/device-queue.c \
+	core/device-stats.c \
+	core/device-status.c \
+	core/device.c \
 	core/device.h \
 	core/inflight.h \
 	core/listen.c \

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 guest_sources += \
+	guest/device-loopback.c \
 	guest/device-ops.h \
+	guest/device.c \
 	guest/device.h \
 	guest/memory.c \
 	guest/memory.h \

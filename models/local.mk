@@ -8,4 +8,5 @@ library_sources += \
 	models/net-tx.c \
 	models/net.c \
 	models/net.h \
+	models/rng.c \
 	$(NULL)

@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * device-internal.h - what the files of core/device share
+ *
+ *	device.c         create, start, stop, destroy; configuration space
+ *	device-status.c  features, status, reset, breaking
+ *	device-queue.c   starting and stopping queues, memory, kicks
+ *	device-stats.c   counters as JSON
+ */
+#ifndef PVIO_CORE_DEVICE_INTERNAL_H
+#define PVIO_CORE_DEVICE_INTERNAL_H
+
+#include "device.h"
+#include "log.h"
+#include "transport.h"
+
+/*
+ * An operation: control asks the queue's worker to do something, and hears
+ * when it is done.  The struct travels to the worker and back.
+ *
+ *	control            worker
+ *	begin ----task---> work: now, or when the queue has drained
+ *	finish <---task--- pvio_queue_op_done()
+ *	done
+ *
+ * When the queue's worker is the control worker all this happens by calls.
+ */
+struct pvio_queue_op {
+	struct pvio_task task;
+	struct pvio_vq *vq;
+	void (*work)(struct pvio_queue_op *op);	  /* queue's worker */
+	void (*finish)(struct pvio_queue_op *op); /* control; or NULL */
+	pvio_done_fn *done;
+	void *arg;
+	int rc;
+	bool is_busy; /* control: between begin and finish */
+};
+
+/*
+ * How the queue's next chain will be noticed.  Only the queue's worker looks.
+ */
+enum pvio_queue_mode {
+	PVIO_QUEUE_ARMED,   /* the driver kicks.  -> POLLED, PARKED by a run */
+	PVIO_QUEUE_POLLED,  /* kicks are off, the poller looks.  -> ARMED by its
+			       sleep, or as above by a run */
+	PVIO_QUEUE_PARKED,  /* kicks are off, the model will schedule a run */
+};
+
+/* What the device keeps for each queue, beside struct pvio_vq. */
+struct pvio_vq_control {
+	/* control */
+	bool is_running;	/* started and not stopped, broken or not */
+	bool is_reported;	/* the transport knows that it broke */
+	struct pvio_vq_setup setup;
+	struct pvio_vq_position *position_out;
+	struct pvio_queue_op start, stop, enable, set_kick, set_call;
+	struct pvio_queue_op quiet; /* stops serving: the device is broken */
+	struct pvio_queue_op go;    /* DRIVER_OK came */
+	struct pvio_queue_op fence; /* after it nothing is in the mailbox */
+	/* to the worker and back with an operation */
+	struct pvio_vq_position position;
+	bool want_enabled;
+	int new_kick_fd, new_call_fd;
+	/* the queue's worker */
+	enum pvio_queue_mode mode;
+	bool is_draining;
+	struct pvio_job drained;
+	/* any thread; atomic */
+	bool is_broken;
+	bool kick_is_posted;
+	struct pvio_task kick;
+};
+
+/* What excludes everything else on the device. */
+enum pvio_device_exclusive {
+	PVIO_DEVICE_SHARED, /* nothing: operations on queues are allowed */
+	PVIO_DEVICE_RESETTING,
+	PVIO_DEVICE_REMAPPING,
+};
+
+#define PVIO_RESET_WAITERS 8
+
+struct pvio_device {
+	char *name; /* owned */
+	const struct pvio_model_ops *model_ops;
+	void *model; /* owned */
+	const struct pvio_transport_ops *transport_ops;
+	void *transport; /* owned */
+	struct pvio_worker *control; /* borrowed, outlives us */
+	struct pvio_worker **workers; /* owned array of borrowed ones */
+	unsigned int nr_workers;
+	bool is_started;
+	uint16_t queue_size;
+	uint8_t *config; /* owned; model_ops->config_size bytes */
+	uint8_t config_generation;
+
+	unsigned int nr_queues;
+	struct pvio_vq *vqs;		  /* owned */
+	struct pvio_vq_control *controls; /* owned */
+	struct pvio_map *map;		  /* owned reference, never NULL */
+
+	/* control writes, workers read with pvio_load_once() */
+	uint8_t status;
+	bool is_held;	/* the driver has not said DRIVER_OK yet */
+	/* any thread; atomic */
+	bool is_broken;
+	bool break_is_posted;
+	struct pvio_task break_task;
+
+	/* changed while no queue runs */
+	struct pvio_features withheld;
+	struct pvio_features features; /* negotiated */
+	bool features_valid; /* set_features succeeded since reset */
+
+	/* control: what is under way */
+	unsigned int nr_ops; /* of queues */
+	enum pvio_device_exclusive exclusive;
+	unsigned int exclusive_left; /* queues it waits for */
+	struct pvio_map *new_map; /* owned; set_memory's, wanted or under way */
+	pvio_done_fn *memory_done;
+	void *memory_arg;
+	unsigned int nr_waiters; /* for a reset, wanted or under way */
+	struct {
+		pvio_done_fn *done;
+		void *arg;
+	} waiters[PVIO_RESET_WAITERS];
+
+	struct pvio_log_limit log_limit;
+};
+
+/* device.c: a turn of the workers that are ours to turn; waits if need be. */
+void pvio_device_wait_turn(struct pvio_device *dev);
+
+/* device-queue.c */
+void pvio_device_queue_init(struct pvio_device *dev, unsigned int index);
+void pvio_device_queue_fini(struct pvio_device *dev, unsigned int index);
+void pvio_queue_op_begin(struct pvio_queue_op *op, pvio_done_fn *done,
+			 void *arg);
+void pvio_queue_op_done(struct pvio_queue_op *op, int rc);
+/* Stop a queue, as part of an exclusive operation. */
+void pvio_device_queue_halt(struct pvio_vq_control *ctl, pvio_done_fn *done,
+			    void *arg);
+/* Begin what waited for the operations on queues to end. */
+void pvio_device_settle(struct pvio_device *dev);
+void pvio_device_remap_begin(struct pvio_device *dev);
+bool pvio_device_any_running(const struct pvio_device *dev);
+/* Drop kick and call fds; after it no task of @dev is in any mailbox. */
+void pvio_device_fence(struct pvio_device *dev);
+
+/* device-status.c */
+void pvio_device_break_init(struct pvio_device *dev);
+void pvio_device_reset_begin(struct pvio_device *dev);
+/* The last queue stopped: does that end a broken state? */
+void pvio_device_all_stopped(struct pvio_device *dev);
+bool pvio_device_is_live(const struct pvio_device *dev);
+
+#endif

@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * device-stats.c - a device's counters, as JSON
+ *
+ * Names are stable: programs read them.  Counters only grow, until the device
+ * is created anew.
+ *
+ *	name, model, transport		strings
+ *	state		"idle", "running", "needs-reset"
+ *	status		the status register
+ *	features	negotiated, 32 hex digits
+ *	memory		{ regions, bytes }
+ *	connection	what the transport knows of its peer, or absent
+ *	queues[]	index, running, enabled, size,
+ *			kicks, polls, requests, completions, in_flight,
+ *			flushes, notifications, suppressed, bytes_in, bytes_out
+ *	  faults	by class, see pvio_fault_names
+ *	  latency	on request; by stage, see pvio_stage_names:
+ *			count, mean_ns, p50_ns, p90_ns, p99_ns, max_ns, and
+ *			buckets[], in which [b] counts 2^b to 2^(b+1) ns
+ *
+ * The percentiles are upper bounds of buckets.  The control thread reads the
+ * counters while workers write them: each is whole, together they may be a
+ * request apart.
+ */
+#include "device-internal.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <json-c/json.h>
+#include <stdio.h>
+#include <string.h>
+
+#define STATS_DESCRIBE_BYTES 1024
+
+/*
+ * Add @value (taken, NULL when there was no memory for it) to @object.  False
+ * when memory has run out; the caller goes on and says so at the end.
+ */
+static bool stats_add(struct json_object *object, const char *key,
+		      struct json_object *value)
+{
+	if (value && json_object_object_add(object, key, value) == 0)
+		return true;
+	json_object_put(value);
+	return false;
+}
+
+static bool stats_add_count(struct json_object *object, const char *key,
+			    const uint64_t *counter)
+{
+	return stats_add(object, key,
+			 json_object_new_uint64(pvio_load_once(counter)));
+}
+
+static bool stats_add_u64(struct json_object *object, const char *key,
+			  uint64_t value)
+{
+	return stats_add(object, key, json_object_new_uint64(value));
+}
+
+/* --- latency ---------------------------------------------------------------- */
+
+static void histogram_copy(struct pvio_histogram *to,
+			   const struct pvio_histogram *from)
+{
+	unsigned int i;
+
+	to->count = 0;
+	to->sum_ns = pvio_load_once(&from->sum_ns);
+	/* Counted from the buckets, so that the percentiles add up. */
+	for (i = 0; i < PVIO_HISTOGRAM_BUCKETS; i++) {
+		to->bucket[i] = pvio_load_once(&from->bucket[i]);
+		to->count += to->bucket[i];
+	}
+}
+
+static struct json_object *stats_histogram(const struct pvio_histogram *from)
+{
+	struct json_object *object = json_object_new_object();
+	struct json_object *buckets = json_object_new_array();
+	struct pvio_histogram h;
+	unsigned int i;
+	bool ok;
+
+	histogram_copy(&h, from);
+	ok = object && buckets;
+	for (i = 0; ok && i < PVIO_HISTOGRAM_BUCKETS; i++) {
+		struct json_object *n = json_object_new_uint64(h.bucket[i]);
+
+		ok = n && json_object_array_add(buckets, n) == 0;
+		if (!ok)
+			json_object_put(n);
+	}
+	ok = ok && stats_add_u64(object, "count", h.count) &&
+	     stats_add_u64(object, "mean_ns",
+			   h.count ? h.sum_ns / h.count : 0) &&
+	     stats_add_u64(object, "p50_ns",
+			   pvio_histogram_percentile(&h, 50)) &&
+	     stats_add_u64(object, "p90_ns",
+			   pvio_histogram_percentile(&h, 90)) &&
+	     stats_add_u64(object, "p99_ns",
+			   pvio_histogram_percentile(&h, 99)) &&
+	     stats_add_u64(object, "max_ns",
+			   pvio_histogram_percentile(&h, 100));
+	if (!ok) {
+		json_object_put(buckets);
+		json_object_put(object);
+		return NULL;
+	}
+	if (!stats_add(object, "buckets", buckets)) {
+		json_object_put(object);
+		return NULL;
+	}
+	return object;
+}
+
+static struct json_object *stats_latency(const struct pvio_vq_stats *stats)
+{
+	struct json_object *object = json_object_new_object();
+	unsigned int i;
+
+	for (i = 0; object && i < PVIO_NR_STAGES; i++) {
+		if (stats_add(object, pvio_stage_names[i],
+			      stats_histogram(&stats->stage[i])))
+			continue;
+		json_object_put(object);
+		return NULL;
+	}
+	return object;
+}
+
+/* --- queues ----------------------------------------------------------------- */
+
+static struct json_object *stats_faults(const struct pvio_vq_stats *stats)
+{
+	struct json_object *object = json_object_new_object();
+	unsigned int i;
+
+	for (i = 0; object && i < PVIO_NR_FAULTS; i++) {
+		if (stats_add_count(object, pvio_fault_names[i],
+				    &stats->faults[i]))
+			continue;
+		json_object_put(object);
+		return NULL;
+	}
+	return object;
+}
+
+static bool stats_add_counters(struct json_object *object,
+			       const struct pvio_vq_stats *s)
+{
+	uint64_t requests = pvio_load_once(&s->requests);
+	uint64_t completions = pvio_load_once(&s->completions);
+
+	return stats_add_count(object, "kicks", &s->kicks) &&
+	       stats_add_count(object, "polls", &s->polls) &&
+	       stats_add_u64(object, "requests", requests) &&
+	       stats_add_u64(object, "completions", completions) &&
+	       stats_add_u64(object, "in_flight",
+			     requests > completions ? requests - completions
+						    : 0) &&
+	       stats_add_count(object, "flushes", &s->flushes) &&
+	       stats_add_count(object, "notifications", &s->notifications) &&
+	       stats_add_count(object, "suppressed", &s->suppressed) &&
+	       stats_add_count(object, "bytes_in", &s->bytes_in) &&
+	       stats_add_count(object, "bytes_out", &s->bytes_out);
+}
+
+static struct json_object *stats_queue(const struct pvio_device *dev,
+				       unsigned int index, bool with_latency)
+{
+	const struct pvio_vq_control *ctl = &dev->controls[index];
+	const struct pvio_vq *vq = &dev->vqs[index];
+	struct json_object *object = json_object_new_object();
+
+	if (object && stats_add_u64(object, "index", index) &&
+	    stats_add(object, "running",
+		      json_object_new_boolean(ctl->is_running)) &&
+	    stats_add(object, "enabled",
+		      json_object_new_boolean(pvio_load_once(&vq->enabled))) &&
+	    stats_add_u64(object, "size",
+			  ctl->is_running ? ctl->setup.size : 0) &&
+	    stats_add_counters(object, &vq->stats) &&
+	    stats_add(object, "faults", stats_faults(&vq->stats)) &&
+	    (!with_latency ||
+	     stats_add(object, "latency", stats_latency(&vq->stats))))
+		return object;
+	json_object_put(object);
+	return NULL;
+}
+
+static struct json_object *stats_queues(const struct pvio_device *dev,
+					bool with_latency)
+{
+	struct json_object *array = json_object_new_array();
+	unsigned int i;
+
+	for (i = 0; array && i < dev->nr_queues; i++) {
+		struct json_object *queue = stats_queue(dev, i, with_latency);
+
+		if (queue && json_object_array_add(array, queue) == 0)
+			continue;
+		json_object_put(queue);
+		json_object_put(array);
+		return NULL;
+	}
+	return array;
+}
+
+/* --- device ----------------------------------------------------------------- */
+
+static const char *stats_state(const struct pvio_device *dev)
+{
+	if (dev->status & VIRTIO_CONFIG_S_NEEDS_RESET)
+		return "needs-reset";
+	return pvio_device_any_running(dev) ? "running" : "idle";
+}
+
+static struct json_object *stats_memory(const struct pvio_map *map)
+{
+	struct json_object *object = json_object_new_object();
+	uint64_t bytes = 0;
+	unsigned int i;
+
+	for (i = 0; i < map->nr; i++)
+		bytes += map->region[i].size;
+	if (object && stats_add_u64(object, "regions", map->nr) &&
+	    stats_add_u64(object, "bytes", bytes))
+		return object;
+	json_object_put(object);
+	return NULL;
+}
+
+/* The transport's members, if it has any to say and they are JSON. */
+static struct json_object *stats_connection(const struct pvio_device *dev)
+{
+	char text[STATS_DESCRIBE_BYTES] = "", braced[sizeof(text) + 2];
+
+	if (!dev->transport_ops->describe)
+		return NULL;
+	dev->transport_ops->describe(dev->transport, text, sizeof(text));
+	if (text[0] == '\0')
+		return NULL;
+	snprintf(braced, sizeof(braced), "{%s}", text);
+	return json_tokener_parse(braced);
+}
+
+static bool stats_add_device(struct json_object *object,
+			     const struct pvio_device *dev)
+{
+	struct json_object *connection;
+	char features[33];
+
+	snprintf(features, sizeof(features), "%016" PRIx64 "%016" PRIx64,
+		 dev->features.word[1], dev->features.word[0]);
+	if (!stats_add(object, "name", json_object_new_string(dev->name)) ||
+	    !stats_add(object, "model",
+		       json_object_new_string(dev->model_ops->name)) ||
+	    !stats_add(object, "transport",
+		       json_object_new_string(dev->transport_ops->name)) ||
+	    !stats_add(object, "state",
+		       json_object_new_string(stats_state(dev))) ||
+	    !stats_add_u64(object, "status", dev->status) ||
+	    !stats_add(object, "features", json_object_new_string(features)) ||
+	    !stats_add(object, "memory", stats_memory(dev->map)))
+		return false;
+	connection = stats_connection(dev);
+	return !connection || stats_add(object, "connection", connection);
+}
+
+int pvio_device_stats(struct pvio_device *dev, bool with_latency, char **json)
+{
+	struct json_object *object = json_object_new_object();
+	char *text = NULL;
+
+	if (object && stats_add_device(object, dev) &&
+	    stats_add(object, "queues", stats_queues(dev, with_latency))) {
+		const char *s = json_object_to_json_string_ext(
+			object, JSON_C_TO_STRING_PLAIN);
+
+		if (s)
+			text = strdup(s);
+	}
+	json_object_put(object);
+	if (!text)
+		return -ENOMEM;
+	*json = text;
+	return 0;
+}

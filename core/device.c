@@ -1,0 +1,388 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * device.c - a device: model, transport, queues and memory held together
+ *
+ * Theory of operation.  A device lives on its control worker; each of its
+ * queues lives on one of its workers, which may be the same.  What control
+ * changes that a queue depends on (status, features, memory map) is changed
+ * only while the queue is stopped, so that workers read it without locks, and
+ * a stop is complete only when the worker has said so through the control
+ * worker's mailbox.
+ *
+ *	transport ---> control worker: status, features, memory, queue set-up
+ *	                     |  task                        ^ task
+ *	                     v                              |
+ *	              queue's worker: start, kick ... drain, stopped
+ *	                     |
+ *	                     v
+ *	              model->kick: pop ... push, flush
+ *
+ * Lifetime: create makes model and transport from the configuration and no
+ * queue runs; start lets the transport take a guest; stop ends in a reset and
+ * a fence, after which no task, job, event or poller of the device is queued
+ * anywhere, so that destroy may free.
+ */
+#include "device-internal.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static int device_read_keys(struct pvio_device *dev, struct pvio_config *cfg)
+{
+	uint64_t queues = 1, queue_size = dev->model_ops->queue_size;
+	uint64_t poll_us = UINT64_MAX;
+	unsigned int i;
+	int rc;
+
+	rc = pvio_config_uint_opt(cfg, "queues", 1, dev->model_ops->max_queues,
+				  &queues);
+	if (rc < 0)
+		return rc;
+	dev->nr_queues = (unsigned int)queues;
+
+	rc = pvio_config_uint_opt(cfg, "queue_size", 2, PVIO_VQ_MAX_SIZE,
+				  &queue_size);
+	if (rc < 0)
+		return rc;
+	if (queue_size & (queue_size - 1))
+		return pvio_config_error(cfg, "queue_size",
+					 "must be a power of 2");
+	dev->queue_size = (uint16_t)queue_size;
+
+	rc = pvio_config_uint_opt(cfg, "poll_us", 0, UINT32_MAX, &poll_us);
+	if (rc < 0 || poll_us == UINT64_MAX)
+		return rc;
+	for (i = 0; i < dev->nr_workers; i++)
+		pvio_worker_set_poll(dev->workers[i], (unsigned int)poll_us);
+	return 0;
+}
+
+static int device_create_model(struct pvio_device *dev, struct pvio_config *cfg)
+{
+	const char *name;
+	int rc;
+
+	rc = pvio_config_string(cfg, "model", &name);
+	if (rc < 0)
+		return rc;
+	dev->model_ops = pvio_plugin_find(PVIO_PLUGIN_model, name);
+	if (!dev->model_ops)
+		return pvio_config_error(cfg, "model", "no model \"%s\"", name);
+
+	rc = device_read_keys(dev, cfg);
+	if (rc < 0)
+		return rc;
+	dev->config = calloc(1, dev->model_ops->config_size + 1u);
+	if (!dev->config)
+		return -ENOMEM;
+	return dev->model_ops->create(dev, cfg, &dev->model);
+}
+
+static int device_create_queues(struct pvio_device *dev)
+{
+	unsigned int i;
+
+	dev->controls = calloc(dev->nr_queues, sizeof(*dev->controls));
+	if (!dev->controls)
+		return -ENOMEM;
+	dev->vqs = aligned_alloc(PVIO_CACHE_LINE_BYTES,
+				 dev->nr_queues * sizeof(*dev->vqs));
+	if (!dev->vqs)
+		return -ENOMEM;
+	for (i = 0; i < dev->nr_queues; i++)
+		pvio_device_queue_init(dev, i);
+	return 0;
+}
+
+static int device_attach(struct pvio_device *dev, struct pvio_config *cfg)
+{
+	struct pvio_config *group;
+	const char *type;
+	int rc;
+
+	rc = pvio_config_group(cfg, "transport", &group);
+	if (rc < 0)
+		return rc;
+	rc = pvio_config_string(group, "type", &type);
+	if (rc < 0)
+		return rc;
+	dev->transport_ops = pvio_plugin_find(PVIO_PLUGIN_transport, type);
+	if (!dev->transport_ops)
+		return pvio_config_error(group, "type", "no transport \"%s\"",
+					 type);
+	return dev->transport_ops->attach(dev, group, &dev->transport);
+}
+
+/* Free whatever of @dev has been made; no queue has run or all are fenced. */
+static void device_free(struct pvio_device *dev)
+{
+	unsigned int i;
+
+	if (dev->transport)
+		dev->transport_ops->detach(dev->transport);
+	if (dev->vqs) {
+		for (i = 0; i < dev->nr_queues; i++)
+			pvio_device_queue_fini(dev, i);
+	}
+	if (dev->model)
+		dev->model_ops->destroy(dev->model);
+	pvio_map_put(dev->map);
+	free(dev->vqs);
+	free(dev->controls);
+	free(dev->config);
+	free(dev->workers);
+	free(dev->name);
+	free(dev);
+}
+
+int pvio_device_create_from(const char *name, struct pvio_config *cfg,
+			    struct pvio_worker *control,
+			    struct pvio_worker *const workers[],
+			    unsigned int nr_workers, struct pvio_device **devp)
+{
+	struct pvio_device *dev;
+	int rc;
+
+	if (nr_workers == 0)
+		return -EINVAL;
+	dev = calloc(1, sizeof(*dev));
+	if (!dev)
+		return -ENOMEM;
+	dev->control = control;
+	pvio_device_break_init(dev);
+
+	rc = -ENOMEM;
+	dev->name = strdup(name);
+	dev->workers = calloc(nr_workers, sizeof(*dev->workers));
+	if (!dev->name || !dev->workers)
+		goto free_dev;
+	memcpy(dev->workers, workers, nr_workers * sizeof(*workers));
+	dev->nr_workers = nr_workers;
+
+	rc = pvio_map_create(NULL, 0, &dev->map);
+	if (rc < 0)
+		goto free_dev;
+	rc = device_create_model(dev, cfg);
+	if (rc < 0)
+		goto free_dev;
+	rc = device_create_queues(dev);
+	if (rc < 0)
+		goto free_dev;
+	rc = device_attach(dev, cfg);
+	if (rc < 0)
+		goto free_dev;
+	rc = pvio_config_finish(cfg);
+	if (rc < 0)
+		goto free_dev;
+
+	*devp = dev;
+	return 0;
+
+free_dev:
+	device_free(dev);
+	return rc;
+}
+
+int pvio_device_create(const char *name, const char *config,
+		       struct pvio_worker *control,
+		       struct pvio_worker *const workers[],
+		       unsigned int nr_workers, struct pvio_device **dev)
+{
+	struct pvio_config_file *file;
+	int rc;
+
+	rc = pvio_config_parse(name, config, &file);
+	if (rc < 0)
+		return rc;
+	rc = pvio_device_create_from(name, pvio_config_root(file), control,
+				     workers, nr_workers, dev);
+	pvio_config_close(file);
+	return rc;
+}
+
+int pvio_device_start(struct pvio_device *dev)
+{
+	int rc;
+
+	if (dev->is_started)
+		return -EBUSY;
+	rc = dev->transport_ops->start(dev->transport);
+	if (rc < 0)
+		return rc;
+	dev->is_started = true;
+	return 0;
+}
+
+static void device_set_flag(void *arg, int rc)
+{
+	bool *flag = arg;
+
+	(void)rc;
+	*flag = true;
+}
+
+void pvio_device_wait_turn(struct pvio_device *dev)
+{
+	bool did = pvio_worker_step(dev->control);
+	bool all_run = true;
+	unsigned int i;
+
+	for (i = 0; i < dev->nr_workers; i++) {
+		struct pvio_worker *w = dev->workers[i];
+
+		if (w == dev->control || !pvio_worker_is_mine(w))
+			continue;
+		all_run = false;
+		did |= pvio_worker_step(w);
+	}
+	/* What is not on a thread cannot wake us: look every ms. */
+	if (!did)
+		pvio_worker_wait(dev->control, all_run ? 100 : 1);
+}
+
+void pvio_device_wait(struct pvio_device *dev, const bool *flag)
+{
+	while (!*flag)
+		pvio_device_wait_turn(dev);
+}
+
+void pvio_device_stop(struct pvio_device *dev)
+{
+	bool done = false;
+
+	if (dev->is_started) {
+		dev->transport_ops->stop(dev->transport, device_set_flag,
+					 &done);
+		pvio_device_wait(dev, &done);
+		dev->is_started = false;
+	}
+	done = false;
+	pvio_device_reset(dev, device_set_flag, &done);
+	pvio_device_wait(dev, &done);
+	pvio_device_fence(dev);
+}
+
+void pvio_device_destroy(struct pvio_device *dev)
+{
+	if (!dev)
+		return;
+	pvio_device_stop(dev);
+	device_free(dev);
+}
+
+const char *pvio_device_name(const struct pvio_device *dev)
+{
+	return dev->name;
+}
+
+uint32_t pvio_device_id(const struct pvio_device *dev)
+{
+	return dev->model_ops->device_id;
+}
+
+const struct pvio_model_ops *pvio_device_model(const struct pvio_device *dev)
+{
+	return dev->model_ops;
+}
+
+void *pvio_device_transport(const struct pvio_device *dev,
+			    const struct pvio_transport_ops *ops)
+{
+	return dev->transport_ops == ops ? dev->transport : NULL;
+}
+
+struct pvio_worker *pvio_device_control(struct pvio_device *dev)
+{
+	return dev->control;
+}
+
+struct pvio_log_limit *pvio_device_log_limit(struct pvio_device *dev)
+{
+	return &dev->log_limit;
+}
+
+void pvio_device_set_queues(struct pvio_device *dev, unsigned int nr)
+{
+	assert(!dev->vqs && nr >= 1 && nr <= dev->model_ops->max_queues);
+	dev->nr_queues = nr;
+}
+
+unsigned int pvio_device_nr_queues(const struct pvio_device *dev)
+{
+	return dev->nr_queues;
+}
+
+uint16_t pvio_device_queue_size(const struct pvio_device *dev)
+{
+	return dev->queue_size;
+}
+
+struct pvio_vq *pvio_device_vq(struct pvio_device *dev, unsigned int index)
+{
+	return index < dev->nr_queues ? &dev->vqs[index] : NULL;
+}
+
+struct pvio_map *pvio_device_map(const struct pvio_device *dev)
+{
+	return dev->map;
+}
+
+size_t pvio_device_config_size(const struct pvio_device *dev)
+{
+	return dev->model_ops->config_size;
+}
+
+void pvio_device_read_config(struct pvio_device *dev, size_t offset, void *buf,
+			     size_t len)
+{
+	size_t size = dev->model_ops->config_size;
+	size_t n = 0;
+
+	if (offset < size) {
+		n = pvio_min(len, size - offset);
+		memset(dev->config, 0, size);
+		dev->model_ops->read_config(dev->model, dev->config);
+		memcpy(buf, dev->config + offset, n);
+	}
+	memset((uint8_t *)buf + n, 0, len - n);
+}
+
+int pvio_device_write_config(struct pvio_device *dev, size_t offset,
+			     const void *buf, size_t len)
+{
+	if (!dev->model_ops->write_config || len == 0 ||
+	    !pvio_range_ok(offset, len, dev->model_ops->config_size))
+		return -EINVAL;
+	return dev->model_ops->write_config(dev->model, offset, buf, len);
+}
+
+uint8_t pvio_device_config_generation(struct pvio_device *dev)
+{
+	return dev->config_generation;
+}
+
+void pvio_device_config_changed(struct pvio_device *dev)
+{
+	dev->config_generation++;
+	if (pvio_device_is_live(dev) && dev->transport_ops->notify_config)
+		dev->transport_ops->notify_config(dev->transport);
+}
+
+int pvio_device_command(struct pvio_device *dev, const char *command,
+			const char *argument, char *answer, size_t size)
+{
+	const struct pvio_command *c;
+
+	if (size > 0)
+		answer[0] = '\0';
+	for (c = dev->model_ops->commands; c && c->name; c++) {
+		if (strcmp(c->name, command) == 0)
+			return c->run(dev->model, argument, answer, size);
+	}
+	snprintf(answer, size, "a %s device has no command \"%s\"",
+		 dev->model_ops->name, command);
+	return -ENOTSUP;
+}
