@@ -17,6 +17,12 @@ library_sources += \
 	core/listen.c \
 	core/listen.h \
 	core/log.h \
+	core/memory-checked.c \
+	core/memory-iov.c \
+	core/memory-map.c \
+	core/memory-sigbus.c \
+	core/memory-sigbus.h \
+	core/memory.c \
 	core/memory.h \
 	core/model.h \
 	core/plugin.h \

@@ -50,7 +50,8 @@ struct pvio_mapping;
  * Map @size bytes at @offset of @fd (borrowed: a duplicate is kept), readable
  * and writable as @prot (PROT_READ, PROT_WRITE) says.  @offset need not be
  * page-aligned.  -EINVAL: empty, wraps, not a regular file, or the file ends
- * before offset + size; -ENOMEM, or what mmap says.  pvio_mapping_put() it.
+ * before offset + size; -ENOSPC: too many mappings in the process; -ENOMEM, or
+ * what mmap says.  pvio_mapping_put() it.
  */
 int pvio_mapping_create(int fd, uint64_t offset, uint64_t size, int prot,
 			struct pvio_mapping **mapping);
@@ -59,10 +60,14 @@ int pvio_mapping_wrap(void *host, uint64_t size,
 		      struct pvio_mapping **mapping);
 void *pvio_mapping_host(const struct pvio_mapping *mapping);
 uint64_t pvio_mapping_size(const struct pvio_mapping *mapping);
-/* Did its file shrink under it?  Any thread. */
+/*
+ * Did its file shrink under it?  Asks the file.  has_faulted: and has something
+ * touched what is gone; cheap.  Any thread.
+ */
 bool pvio_mapping_is_lost(const struct pvio_mapping *mapping);
+bool pvio_mapping_has_faulted(const struct pvio_mapping *mapping);
 void pvio_mapping_get(struct pvio_mapping *mapping);
-void pvio_mapping_put(struct pvio_mapping *mapping);
+void pvio_mapping_put(struct pvio_mapping *mapping); /* NULL is allowed */
 
 struct pvio_region {
 	uint64_t gpa;		      /* guest-physical start */
@@ -105,7 +110,7 @@ int pvio_map_set_log(struct pvio_map *map, struct pvio_mapping *bitmap,
 /* The smallest log, in bytes, that covers every region. */
 uint64_t pvio_map_log_bytes(const struct pvio_map *map);
 
-/* Is some region of this map lost?  Any thread. */
+/* Has some region of this map faulted?  Any thread. */
 bool pvio_map_find_lost(const struct pvio_map *map);
 static inline bool pvio_map_is_lost(const struct pvio_map *map)
 {

@@ -6,6 +6,12 @@ tests_unit_check_log_CPPFLAGS = $(test_cppflags)
 tests_unit_check_log_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_check_log_LDADD = $(test_libs)
 
+check_PROGRAMS += tests/unit/check_memory
+TESTS += tests/unit/check_memory
+tests_unit_check_memory_CPPFLAGS = $(test_cppflags)
+tests_unit_check_memory_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_check_memory_LDADD = $(test_libs)
+
 check_PROGRAMS += tests/unit/check_plugin
 TESTS += tests/unit/check_plugin
 tests_unit_check_plugin_CPPFLAGS = $(test_cppflags) \
