@@ -8,7 +8,7 @@
  * a turn, however many reasons there were.  What the model reports decides how
  * the next chain will be noticed:
  *
- *	             DRAINED            the worker is about to wait
+ *	       DRAINED, NOTIFY          the worker is about to wait
  *	   run job ----------> POLLED ------------------------------> ARMED
  *	    ^  | AGAIN          |  poller sees chains                   |
  *	    |  '----.           v                                       | kick,
@@ -91,6 +91,7 @@ static void queue_run(struct pvio_job *job)
 
 	switch (result) {
 	case PVIO_KICK_DRAINED:
+	case PVIO_KICK_NOTIFY:
 		ctl->mode = PVIO_QUEUE_POLLED;
 		break;
 	case PVIO_KICK_AGAIN:
@@ -99,10 +100,6 @@ static void queue_run(struct pvio_job *job)
 		break;
 	case PVIO_KICK_WAIT:
 		ctl->mode = PVIO_QUEUE_PARKED;
-		break;
-	case PVIO_KICK_NOTIFY:
-		/* Chains that are not enough must not be found by polling. */
-		queue_arm(vq);
 		break;
 	}
 }
@@ -504,7 +501,7 @@ static void quiet_work(struct pvio_queue_op *op)
 	struct pvio_vq *vq = op->vq;
 
 	if (vq->state == PVIO_VQ_RUNNING || vq->state == PVIO_VQ_DRAINING)
-		vq->state = PVIO_VQ_BROKEN;
+		pvio_vq_abandon(vq);
 	pvio_queue_op_done(op, 0);
 }
 

@@ -28,7 +28,7 @@ enum pvio_kick {
 	PVIO_KICK_AGAIN,   /* stopped at its budget: call me again soon */
 	PVIO_KICK_WAIT,	   /* waits for a backend or for a frame; chains may be
 			      left.  No kicks wanted: I call pvio_vq_schedule() */
-	PVIO_KICK_NOTIFY,  /* as WAIT, but one kick wanted when chains arrive
+	PVIO_KICK_NOTIFY,  /* took all there was and waits for more, as DRAINED
 			      (receive queue that ran out) */
 };
 

@@ -59,6 +59,34 @@ void pvio_vq_fault(struct pvio_vq *vq, enum pvio_fault fault, const char *fmt,
 			 vq_name(vq), vq->index, text);
 }
 
+/* A queue that is stopping, or broken, has got a chain back. */
+static pvio_cold void vq_gave_back(struct pvio_vq *vq)
+{
+	if (vq->nr_in_flight == 0 && vq->dev)
+		pvio_device_queue_drained(vq->dev, vq);
+}
+
+void pvio_vq_abandon(struct pvio_vq *vq)
+{
+	unsigned int i;
+
+	vq->state = PVIO_VQ_BROKEN;
+	vq->nr_staged = 0;
+	vq->nr_staged_samples = 0;
+	if (!vq->in_order)
+		return;
+	/* Chains that wait for their turn are nobody's any more. */
+	for (i = 0; i < vq->size; i++) {
+		struct pvio_chain *chain = &vq->chains[i];
+
+		if (!chain->in_flight || !chain->done)
+			continue;
+		chain->in_flight = false;
+		vq->nr_in_flight--;
+	}
+	vq_gave_back(vq);
+}
+
 void pvio_vq_break(struct pvio_vq *vq, const char *fmt, ...)
 {
 	char text[160];
@@ -69,9 +97,7 @@ void pvio_vq_break(struct pvio_vq *vq, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	vq->state = PVIO_VQ_BROKEN;
-	vq->nr_staged = 0;
-	vq->nr_staged_samples = 0;
+	pvio_vq_abandon(vq);
 	pvio_vq_fault(vq, PVIO_FAULT_RING, "%s; needs reset", text);
 	if (vq->dev)
 		pvio_device_queue_broken(vq->dev, vq);
@@ -205,23 +231,28 @@ struct pvio_chain *pvio_vq_pop(struct pvio_vq *vq)
 	return vq->packed ? pvio_packed_pop(vq) : pvio_split_pop(vq);
 }
 
-void pvio_vq_unpop(struct pvio_vq *vq, struct pvio_chain *chain)
-{
-	assert(chain->in_flight && !chain->done);
-	if (likely(vq->state != PVIO_VQ_BROKEN) &&
-	    (vq->packed ? pvio_packed_unpop(vq, chain) :
-			  pvio_split_unpop(vq, chain)))
-		return;
-	pvio_vq_push(vq, chain, 0);
-	pvio_vq_flush_soon(vq);
-}
-
 /* The queue broke while a model held @chain: forget it. */
 static pvio_cold void vq_drop(struct pvio_vq *vq, struct pvio_chain *chain)
 {
 	chain->in_flight = false;
 	vq->nr_in_flight--;
+	vq_gave_back(vq);
 }
+
+void pvio_vq_unpop(struct pvio_vq *vq, struct pvio_chain *chain)
+{
+	assert(chain->in_flight && !chain->done);
+	if (likely(vq->state != PVIO_VQ_BROKEN) &&
+	    (vq->packed ? pvio_packed_unpop(vq, chain) :
+			  pvio_split_unpop(vq, chain))) {
+		if (unlikely(vq->state != PVIO_VQ_RUNNING))
+			vq_gave_back(vq);
+		return;
+	}
+	pvio_vq_push(vq, chain, 0);
+	pvio_vq_flush_soon(vq);
+}
+
 
 void pvio_vq_push(struct pvio_vq *vq, struct pvio_chain *chain,
 		  uint32_t written)
@@ -244,6 +275,8 @@ void pvio_vq_push(struct pvio_vq *vq, struct pvio_chain *chain,
 		pvio_packed_push(vq, chain, written);
 	else
 		pvio_split_push(vq, chain, written);
+	if (unlikely(vq->state != PVIO_VQ_RUNNING))
+		vq_gave_back(vq);
 }
 
 static void vq_notify(struct pvio_vq *vq)

@@ -285,6 +285,8 @@ bool pvio_vq_enable_kick(struct pvio_vq *vq);
 int pvio_vq_start(struct pvio_vq *vq, const struct pvio_vq_setup *setup,
 		  const struct pvio_map *map,
 		  const struct pvio_features *features);
+/* RUNNING, DRAINING -> BROKEN: another queue of the device broke. */
+void pvio_vq_abandon(struct pvio_vq *vq);
 /* RUNNING, DRAINING, BROKEN -> IDLE, when nothing is in flight.  Flushes. */
 void pvio_vq_stop(struct pvio_vq *vq);
 /* Where the ring stands, to go on from later. */
