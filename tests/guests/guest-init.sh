@@ -15,22 +15,25 @@ mount -t proc proc /proc
 mount -t sysfs sys /sys
 mount -t devtmpfs dev /dev
 echo 3 >/proc/sys/kernel/printk
+echo 0 >/proc/sys/net/ipv6/conf/default/accept_dad
 
 say()
 {
 	echo "@@ $*"
 }
 
-# step NAME COMMAND...: what it prints is shown, and kept in /tmp/out
+# step NAME COMMAND...
 step()
 {
-	name=$1
+	local name=$1 out
+
 	shift
-	if "$@" >/tmp/out 2>&1; then
-		sed 's/^/   /' /tmp/out
+	out=$(mktemp)
+	if "$@" >"$out" 2>&1; then
+		sed 's/^/   /' "$out"
 		say "ok $name"
 	else
-		sed 's/^/   /' /tmp/out
+		sed 's/^/   /' "$out"
 		say "not ok $name"
 	fi
 }
@@ -38,12 +41,14 @@ step()
 # refused NAME COMMAND...: the command must fail
 refused()
 {
-	name=$1
+	local name=$1 out
+
 	shift
-	if "$@" >/tmp/out 2>&1; then
+	out=$(mktemp)
+	if "$@" >"$out" 2>&1; then
 		say "not ok $name"
 	else
-		sed 's/^/   /' /tmp/out
+		sed 's/^/   /' "$out"
 		say "ok $name"
 	fi
 }

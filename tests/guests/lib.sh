@@ -18,8 +18,9 @@
 #	PVIO_CACHE	where the guest kernel is kept (/var/cache/pvio, or
 #			~/.cache/pvio for users)
 #	PVIO_TEST_DIR	keep logs here (default: a temporary directory)
-#	PVIO_TEST_PEER	qsd: serve disks with qemu-storage-daemon instead, to
-#			tell a fault of ours from one of the test
+#	PVIO_TEST_PEER	qsd: serve disks with qemu-storage-daemon instead, or
+#			qemu: network cards with QEMU itself, to tell a fault
+#			of ours from one of the test
 
 set -u
 shopt -s nullglob
@@ -64,7 +65,7 @@ work=${PVIO_TEST_DIR:-$(mktemp -d /tmp/pvio-test.XXXXXX)}
 mkdir -p "$work"
 wanted=("$@")
 passed=0 failed=0 skipped=0
-pids=()
+pids=() links=() # of a case, to be removed at its end
 
 # --- cases --------------------------------------------------------------------
 
@@ -82,7 +83,7 @@ fail()
 
 stop_all()
 {
-	local pid
+	local pid link
 
 	set +e
 	for pid in "${pids[@]}"; do
@@ -92,6 +93,9 @@ stop_all()
 		gone_within "$pid" 3 || kill -KILL "$pid" 2>/dev/null
 	done
 	pids=()
+	for link in "${links[@]}"; do
+		ip link del "$link"
+	done
 }
 
 show_logs()
@@ -443,4 +447,111 @@ disk_start()
 	esac
 	disk_server=$started
 	started_makes "$PWD/disk.sock"
+}
+
+# --- networks -----------------------------------------------------------------
+
+# tap_up NAME [multi_queue]: a tap of this test's own network, 10.0.0.1 and
+# fd00::1, with a nettool behind it
+tap_up()
+{
+	have ip
+	[ -e /dev/net/tun ] || skip "there is no /dev/net/tun"
+	ip tuntap add "$1" mode tap vnet_hdr ${2:+"$2"} ||
+		skip "no right to make a tap"
+	ip link set "$1" up
+	ip addr add 10.0.0.1/24 dev "$1"
+	ip addr add fd00::1/64 dev "$1" nodad
+	start nettool "$(program nettool)" serve 5001
+	links+=("$1")
+}
+
+# What a guest does on its network, as a function of its steps: both ways, TCP
+# in pieces that need segmentation, and datagrams of all sizes.
+net_steps=$(
+	cat <<'END'
+# net_io ADDRESS [BYTES]
+net_io()
+{
+	step "tcp to $1" nettool tcp "$1" 5001 send "${2:-20000000}" 1
+	step "tcp from $1" nettool tcp "$1" 5001 recv "${2:-20000000}" 2
+	step "udp with $1" nettool udp "$1" 5001 2000 3
+}
+END
+)
+
+# net_start BACKEND [KEY=VALUE;...]: serve a card at ./net.sock; BACKEND is a
+# group of pvio.conf
+net_start()
+{
+	cat >pvio.conf <<-END
+		control = "$PWD/control.sock";
+		guests = ( { name = "vm"; devices = (
+		  { name = "net"; model = "net"; mac = "52:54:00:00:00:01"; ${2-}
+		    backend = { $1 };
+		    transport = { type = "vhost-user";
+		                  socket = "$PWD/net.sock"; }; } ); } );
+	END
+	pviod_start
+	started_makes "$PWD/net.sock"
+}
+
+# Two cards on one switch, at ./net1.sock and ./net2.sock.
+switch_start()
+{
+	cat >pvio.conf <<-END
+		control = "$PWD/control.sock";
+		switches = ( { name = "sw"; } );
+		guests = (
+		  { name = "vm1"; devices = (
+		    { name = "net1"; model = "net"; mac = "52:54:00:00:00:01"; ${1-}
+		      backend = { type = "switch"; switch = "sw"; };
+		      transport = { type = "vhost-user";
+		                    socket = "$PWD/net1.sock"; }; } ); },
+		  { name = "vm2"; devices = (
+		    { name = "net2"; model = "net"; mac = "52:54:00:00:00:02"; ${1-}
+		      backend = { type = "switch"; switch = "sw"; };
+		      transport = { type = "vhost-user";
+		                    socket = "$PWD/net2.sock"; }; } ); } );
+	END
+	pviod_start
+	started_makes "$PWD/net1.sock"
+	started_makes "$PWD/net2.sock"
+}
+
+# The steps of two guests on a switch: the first serves, the second asks, and
+# tells it to stop.
+switch_steps()
+{
+	steps guest1 <<-'END'
+		step "network up" net_up 52:54:00:00:00:01 10.0.0.1/24
+		nettool serve 5001 >/dev/null &
+		step "told to stop" timeout 120 nc -l -p 5002
+	END
+	steps guest2 <<-END
+		$net_steps
+		step "network up" net_up 52:54:00:00:00:02 10.0.0.2/24
+		step "the other guest" until_true 60 ping -c 1 -W 1 10.0.0.1
+		net_io 10.0.0.1 ${1-}
+		step "tell it to stop" nc 10.0.0.1 5002 -w 5 </dev/null
+	END
+}
+
+# passt_start: user-mode networking at ./passt.sock; the guest's gateway,
+# 192.0.2.1, is the host's own 127.0.0.1, with a nettool behind it
+passt_start()
+{
+	have passt ip
+	ip link add uplink type veth peer name downlink
+	ip link set uplink up
+	ip link set downlink up
+	ip addr add 192.0.2.2/24 dev uplink
+	ip route add default via 192.0.2.1
+	links+=(uplink)
+	start passt passt --foreground --stderr --runas 0:0 \
+		--socket "$PWD/passt.sock" \
+		--no-ndp --no-dhcpv6 --ipv4-only
+	passt=$started
+	started_makes "$PWD/passt.sock"
+	start nettool "$(program nettool)" serve 5001
 }

@@ -7,6 +7,8 @@ guest_tests = \
 	tests/guests/boot.sh \
 	tests/guests/uml.sh \
 	tests/guests/qemu-disk.sh \
+	tests/guests/qemu-net.sh \
+	tests/guests/kill.sh \
 	$(NULL)
 
 EXTRA_DIST += \
