@@ -187,9 +187,10 @@ struct pvio_net_backend_ops {
 	 */
 	void (*use_port)(void *port, bool use);
 	/*
-	 * queue.  Take a frame: 0 (sent, or dropped and counted by the backend),
-	 * -EAGAIN: full; the model keeps it, and tries again after the backend
-	 * has called pvio_net_tx_ready().  The frame is good for the call.
+	 * queue.  Take a frame: 0; -EAGAIN: full; the model keeps it, and tries
+	 * again after the backend has called pvio_net_tx_ready(); any other
+	 * -errno: it was dropped, and the model counts it.  The frame is good
+	 * for the call.
 	 */
 	int (*send)(void *port, const struct pvio_net_frame *frame);
 	/* queue.  Once after a batch of sends.  Optional. */

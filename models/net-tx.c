@@ -76,7 +76,8 @@ static bool tx_one(struct net_pair *pair, struct pvio_chain *chain, bool again)
 {
 	struct net_tx *tx = &pair->tx;
 	struct pvio_net_frame *frame = &tx->frame;
-	const char *why = NULL;
+	const char *why;
+	int rc;
 
 	if (likely(!again)) {
 		why = tx_parse(tx, chain, frame);
@@ -87,15 +88,17 @@ static bool tx_one(struct net_pair *pair, struct pvio_chain *chain, bool again)
 			return true;
 		}
 	}
-	if (unlikely(!pvio_load_once(&pair->net->link_up))) {
-		pvio_count(&tx->vq->stats.faults[PVIO_FAULT_DROP], 1);
-		return true;
-	}
+	rc = -ENETDOWN;
 	pvio_vq_stamp(tx->vq, chain, PVIO_STAGE_SUBMIT);
-	if (unlikely(pair->net->ops->send(pair->port, frame) == -EAGAIN))
+	if (likely(pvio_load_once(&pair->net->link_up)))
+		rc = pair->net->ops->send(pair->port, frame);
+	if (unlikely(rc == -EAGAIN))
 		return false;
 	pvio_vq_stamp(tx->vq, chain, PVIO_STAGE_COMPLETE);
-	pvio_count(&tx->vq->stats.bytes_in, frame->bytes);
+	if (unlikely(rc < 0))
+		pvio_count(&tx->vq->stats.faults[PVIO_FAULT_DROP], 1);
+	else
+		pvio_count(&tx->vq->stats.bytes_in, frame->bytes);
 	return true;
 }
 
