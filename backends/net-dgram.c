@@ -262,12 +262,12 @@ static int dgram_bind(const char *device, struct dgram *d,
 
 	if (bind(d->fd, sa, sizeof(*addr)) == 0)
 		goto bound;
-	if (errno == EADDRINUSE && lstat(addr->sun_path, &st) == 0 &&
+	rc = -errno;
+	if (rc == -EADDRINUSE && lstat(addr->sun_path, &st) == 0 &&
 	    S_ISSOCK(st.st_mode) && connect(d->fd, sa, sizeof(*addr)) < 0 &&
 	    errno == ECONNREFUSED && unlink(addr->sun_path) == 0 &&
 	    bind(d->fd, sa, sizeof(*addr)) == 0)
 		goto bound;
-	rc = errno == 0 ? -EADDRINUSE : -errno;
 	pvio_log(PVIO_LOG_ERROR, "%s: bind %s: %s", device, addr->sun_path,
 		 strerror(-rc));
 	return rc;
