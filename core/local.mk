@@ -13,6 +13,9 @@ library_sources += \
 	core/device-status.c \
 	core/device.c \
 	core/device.h \
+	core/inflight-impl.h \
+	core/inflight-packed.c \
+	core/inflight.c \
 	core/inflight.h \
 	core/listen.c \
 	core/listen.h \

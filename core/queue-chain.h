@@ -9,6 +9,7 @@
 #ifndef PVIO_CORE_QUEUE_CHAIN_H
 #define PVIO_CORE_QUEUE_CHAIN_H
 
+#include "inflight.h"
 #include "queue.h"
 
 /* What loading a chain returns: 0, or that it must be refused for a fault. */
@@ -107,7 +108,7 @@ void pvio_vq_sample_pop(struct pvio_vq *vq, struct pvio_chain *chain)
 void pvio_vq_sample_push(struct pvio_vq *vq, struct pvio_chain *chain)
 	pvio_cold;
 
-/* A chain is now in flight: what both rings note. */
+/* A chain is now with the model: what both rings note. */
 static inline void chain_taken(struct pvio_vq *vq, struct pvio_chain *chain)
 {
 	chain->in_flight = true;
@@ -136,6 +137,15 @@ static inline void chain_untaken(struct pvio_vq *vq, struct pvio_chain *chain)
 							      vq->size) -
 					    1);
 	pvio_count(&vq->stats.requests, (uint64_t)-1);
+}
+
+/* Unpop of a recovered chain: it waits, and is popped next. */
+static inline void chain_resubmit(struct pvio_vq *vq, struct pvio_chain *chain,
+				  uint16_t head)
+{
+	chain->in_flight = !vq->packed;
+	vq->nr_resubmit++;
+	pvio_inflight_back(vq->inflight, head);
 }
 
 /*

@@ -28,7 +28,6 @@
  *	   after all others and after the data; the driver loads it (acquire)
  *	C, D  as in queue-split.c, on the two event suppression structures
  */
-#include "inflight.h"
 #include "queue-chain.h"
 
 #include <errno.h>
@@ -130,6 +129,36 @@ static inline bool packed_look(struct pvio_vq *vq, uint64_t *word)
 	return false;
 }
 
+/* Add descriptor @n, from 1, of a chain. */
+static inline int packed_add(struct pvio_vq *vq, struct pvio_chain *chain,
+			     struct chain_builder *build, uint64_t addr,
+			     uint32_t len, uint16_t flags, unsigned int n)
+{
+	if (unlikely(flags & VRING_DESC_F_INDIRECT)) {
+		/* Alone in its chain (virtio 1.4, 2.8.19). */
+		if (n > 1 || (flags & VRING_DESC_F_NEXT))
+			return CHAIN_REFUSE(PVIO_FAULT_INDIRECT);
+		return packed_walk_indirect(vq, chain, build, addr, len);
+	}
+	if (unlikely(n > vq->chain_max))
+		return CHAIN_REFUSE(PVIO_FAULT_LOOP);
+	return chain_add(vq, chain, build, addr, len,
+			 flags & VRING_DESC_F_WRITE);
+}
+
+static pvio_cold void packed_note(struct pvio_vq *vq, uint64_t addr,
+				  uint64_t word)
+{
+	struct pvio_inflight_desc desc = {
+		.addr = addr,
+		.len = (uint32_t)word,
+		.id = (uint16_t)(word >> 32),
+		.flags = packed_flags(word),
+	};
+
+	pvio_inflight_packed_desc(vq->inflight, &desc);
+}
+
 /*
  * Take the descriptors of the chain at @pos, whose first word is @word.  Even
  * when one is refused the walk goes on, since the id is in the last.  Returns
@@ -155,21 +184,11 @@ static inline unsigned int packed_walk(struct pvio_vq *vq,
 		}
 		pvio_memory_note_fetch(packed_word(vq, pos), sizeof(word));
 		addr = le64toh(pvio_guest_load64(packed_word(vq, pos) - 1));
-		if (unlikely(*error))
-			; /* only its id is still wanted */
-		else if (unlikely(flags & VRING_DESC_F_INDIRECT))
-			/* Alone in its chain (virtio 1.4, 2.8.19). */
-			*error = n > 1 || (flags & VRING_DESC_F_NEXT) ?
-					 CHAIN_REFUSE(PVIO_FAULT_INDIRECT) :
-					 packed_walk_indirect(vq, chain, build,
-							      addr,
-							      (uint32_t)word);
-		else if (unlikely(n > vq->chain_max))
-			*error = CHAIN_REFUSE(PVIO_FAULT_LOOP);
-		else
-			*error = chain_add(vq, chain, build, addr,
-					   (uint32_t)word,
-					   flags & VRING_DESC_F_WRITE);
+		if (unlikely(vq->inflight))
+			packed_note(vq, addr, word);
+		if (likely(!*error))
+			*error = packed_add(vq, chain, build, addr,
+					    (uint32_t)word, flags, n);
 		if (!(flags & VRING_DESC_F_NEXT)) {
 			chain->id = (uint16_t)(word >> 32);
 			return n;
@@ -183,6 +202,51 @@ static inline unsigned int packed_walk(struct pvio_vq *vq,
 			return 0;
 		}
 	}
+}
+
+/* The slot that the next chain gets: each chain in flight holds a descriptor,
+ * and there are as many slots, so one is free. */
+static inline struct pvio_chain *packed_slot(const struct pvio_vq *vq)
+{
+	return &vq->chains[vq->free_slots[vq->nr_free - 1]];
+}
+
+/* A chain of the in-flight region, from the copies that it holds. */
+struct pvio_chain *pvio_packed_recovered(struct pvio_vq *vq)
+{
+	while (vq->nr_resubmit > 0) {
+		struct pvio_inflight_desc desc = { .id = 0 };
+		struct pvio_chain *chain = packed_slot(vq);
+		struct chain_builder build;
+		unsigned int i, num;
+		uint16_t head;
+		int error = CHAIN_OK;
+
+		pvio_memory_request_begin();
+		vq->nr_resubmit--;
+		vq->nr_free--;
+		head = pvio_inflight_next(vq->inflight);
+		num = pvio_inflight_packed_num(vq->inflight, head);
+		chain_begin(&build, vq, chain);
+		for (i = 0; i < num; i++) {
+			pvio_inflight_packed_get(vq->inflight, head, i, &desc);
+			if (!error)
+				error = packed_add(vq, chain, &build,
+						   desc.addr, desc.len,
+						   desc.flags, i + 1);
+		}
+		if (!error)
+			error = chain_end(chain, &build);
+		chain->id = desc.id;
+		chain->nr_desc = (uint16_t)num;
+		chain->inflight = head;
+		chain->recovered = true;
+		chain_taken(vq, chain);
+		if (likely(!error))
+			return chain;
+		pvio_chain_refuse(vq, chain, error);
+	}
+	return NULL;
 }
 
 struct pvio_chain *pvio_packed_pop(struct pvio_vq *vq)
@@ -206,9 +270,9 @@ struct pvio_chain *pvio_packed_pop(struct pvio_vq *vq)
 			return NULL;
 		}
 		pvio_memory_request_begin();
-		/* Each chain in flight holds an entry, so a slot is free. */
-		chain = &vq->chains[vq->free_slots[vq->nr_free - 1]];
+		chain = packed_slot(vq);
 		chain->pos = vq->next_avail;
+		chain->recovered = false;
 		chain_begin(&build, vq, chain);
 		n = packed_walk(vq, chain, &build, word, vq->next_avail,
 				vq->avail_wrap, &error);
@@ -222,6 +286,9 @@ struct pvio_chain *pvio_packed_pop(struct pvio_vq *vq)
 		vq->desc_in_flight += n;
 		packed_advance(vq, &vq->next_avail, &vq->avail_wrap, n);
 		chain_taken(vq, chain);
+		if (unlikely(vq->inflight))
+			chain->inflight =
+				pvio_inflight_packed_take(vq->inflight);
 		if (likely(!error))
 			return chain;
 		pvio_chain_refuse(vq, chain, error);
@@ -235,8 +302,16 @@ bool pvio_packed_unpop(struct pvio_vq *vq, struct pvio_chain *chain)
 	bool wrap = vq->avail_wrap;
 
 	packed_advance(vq, &end, &wrap, chain->nr_desc);
+	if (unlikely(chain->recovered)) {
+		chain_untaken(vq, chain);
+		vq->free_slots[vq->nr_free++] = chain->slot;
+		chain_resubmit(vq, chain, chain->inflight);
+		return true;
+	}
 	if (unlikely(end != vq->next_avail))
 		return false;
+	if (unlikely(vq->inflight))
+		pvio_inflight_packed_untake(vq->inflight, chain->inflight);
 	chain_untaken(vq, chain);
 	vq->desc_in_flight -= chain->nr_desc;
 	vq->free_slots[vq->nr_free++] = chain->slot;
@@ -265,6 +340,8 @@ static inline void packed_stage(struct pvio_vq *vq, struct pvio_chain *chain,
 	}
 	if (unlikely(vq->logging))
 		packed_log_desc(vq, vq->next_used);
+	if (unlikely(vq->inflight))
+		pvio_inflight_packed_stage(vq->inflight, chain->inflight);
 	vq->nr_staged = (uint16_t)(vq->nr_staged + chain->nr_desc);
 	packed_advance(vq, &vq->next_used, &vq->used_wrap, chain->nr_desc);
 	vq->free_slots[vq->nr_free++] = chain->slot;
@@ -284,9 +361,14 @@ bool pvio_packed_publish(struct pvio_vq *vq)
 	uint16_t staged = vq->nr_staged, event, flags;
 	uint32_t word;
 
+	if (unlikely(vq->inflight))
+		pvio_inflight_packed_publish(vq->inflight, vq->next_used,
+					     vq->used_wrap);
 	/* Barrier B: the batch and its data are written before this word. */
 	pvio_guest_store_release(packed_word(vq, vq->first_staged),
 				 vq->first_word);
+	if (unlikely(vq->inflight))
+		pvio_inflight_packed_published(vq->inflight);
 	vq->desc_in_flight -= staged;
 	vq->nr_staged = 0;
 

@@ -25,7 +25,6 @@
  *	   a full fence in between, or neither sees the other's store
  *	D  the same for kicks, with the roles exchanged
  */
-#include "inflight.h"
 #include "queue-chain.h"
 
 #include <errno.h>
@@ -159,6 +158,41 @@ static inline int split_walk(struct pvio_vq *vq, struct pvio_chain *chain,
 	}
 }
 
+/* Load the chain at @head, which exists and is not with a model. */
+static inline int split_load(struct pvio_vq *vq, struct pvio_chain *chain,
+			     uint16_t head)
+{
+	struct chain_builder build;
+	int error;
+
+	chain->id = head;
+	chain->nr_desc = 1;
+	chain_begin(&build, vq, chain);
+	error = split_walk(vq, chain, &build, vq->desc, vq->size, head, false);
+	if (likely(!error))
+		error = chain_end(chain, &build);
+	return error;
+}
+
+struct pvio_chain *pvio_split_recovered(struct pvio_vq *vq)
+{
+	while (vq->nr_resubmit > 0) {
+		uint16_t head = pvio_inflight_next(vq->inflight);
+		struct pvio_chain *chain = &vq->chains[head];
+		int error;
+
+		pvio_memory_request_begin();
+		vq->nr_resubmit--;
+		chain->recovered = true;
+		error = split_load(vq, chain, head);
+		chain_taken(vq, chain);
+		if (likely(!error))
+			return chain;
+		pvio_chain_refuse(vq, chain, error);
+	}
+	return NULL;
+}
+
 struct pvio_chain *pvio_split_pop(struct pvio_vq *vq)
 {
 	const struct vring_avail *avail = vq->driver;
@@ -167,7 +201,6 @@ struct pvio_chain *pvio_split_pop(struct pvio_vq *vq)
 	if (unlikely(vq->state != PVIO_VQ_RUNNING))
 		return NULL;
 	for (refused = 0; refused <= vq->size; refused++) {
-		struct chain_builder build;
 		struct pvio_chain *chain;
 		uint16_t head, pos;
 		int error;
@@ -191,15 +224,12 @@ struct pvio_chain *pvio_split_pop(struct pvio_vq *vq)
 			continue;
 		}
 
-		chain->id = head;
-		chain->nr_desc = 1;
 		chain->pos = pos;
-		chain_begin(&build, vq, chain);
-		error = split_walk(vq, chain, &build, vq->desc, vq->size, head,
-				   false);
-		if (likely(!error))
-			error = chain_end(chain, &build);
+		chain->recovered = false;
+		error = split_load(vq, chain, head);
 		chain_taken(vq, chain);
+		if (unlikely(vq->inflight))
+			pvio_inflight_split_take(vq->inflight, head);
 		if (likely(!error))
 			return chain;
 		pvio_chain_refuse(vq, chain, error);
@@ -209,8 +239,15 @@ struct pvio_chain *pvio_split_pop(struct pvio_vq *vq)
 
 bool pvio_split_unpop(struct pvio_vq *vq, struct pvio_chain *chain)
 {
+	if (unlikely(chain->recovered)) {
+		chain_untaken(vq, chain);
+		chain_resubmit(vq, chain, chain->id);
+		return true;
+	}
 	if (unlikely((uint16_t)(chain->pos + 1) != vq->next_avail))
 		return false;
+	if (unlikely(vq->inflight))
+		pvio_inflight_split_untake(vq->inflight, chain->id);
 	chain_untaken(vq, chain);
 	vq->next_avail = chain->pos;
 	return true;
@@ -223,6 +260,8 @@ static inline void split_stage(struct pvio_vq *vq, struct pvio_chain *chain,
 	struct vring_used_elem *elem =
 		&used->ring[vq->next_used & (vq->size - 1)];
 
+	if (unlikely(vq->inflight))
+		pvio_inflight_split_stage(vq->inflight, chain->id);
 	pvio_guest_store(&elem->id, htole32(chain->id));
 	pvio_guest_store(&elem->len, htole32(written));
 	if (unlikely(vq->logging))
@@ -251,6 +290,8 @@ bool pvio_split_publish(struct pvio_vq *vq)
 	pvio_guest_store_release(&used->idx, htole16(vq->next_used));
 	if (unlikely(vq->logging))
 		split_log(vq, offsetof(struct vring_used, idx), 2);
+	if (unlikely(vq->inflight))
+		pvio_inflight_split_published(vq->inflight, vq->next_used);
 	vq->nr_staged = 0;
 
 	/* Barrier C: used->idx is out before we look whether to notify. */

@@ -23,7 +23,6 @@
  * good ones.  A bad ring breaks the queue.
  */
 #include "device.h"
-#include "inflight.h"
 #include "queue-chain.h"
 
 #include <errno.h>
@@ -71,6 +70,7 @@ void pvio_vq_abandon(struct pvio_vq *vq)
 	unsigned int i;
 
 	vq->state = PVIO_VQ_BROKEN;
+	vq->nr_resubmit = 0;
 	vq->nr_staged = 0;
 	vq->nr_staged_samples = 0;
 	if (!vq->in_order)
@@ -228,6 +228,14 @@ static pvio_cold void vq_sample_published(struct pvio_vq *vq)
 
 struct pvio_chain *pvio_vq_pop(struct pvio_vq *vq)
 {
+	if (unlikely(vq->nr_resubmit && vq->state == PVIO_VQ_RUNNING)) {
+		struct pvio_chain *chain = vq->packed ?
+						   pvio_packed_recovered(vq) :
+						   pvio_split_recovered(vq);
+
+		if (chain)
+			return chain;
+	}
 	return vq->packed ? pvio_packed_pop(vq) : pvio_split_pop(vq);
 }
 
@@ -330,6 +338,8 @@ bool pvio_vq_has_available(struct pvio_vq *vq)
 {
 	if (unlikely(vq->state != PVIO_VQ_RUNNING))
 		return false;
+	if (unlikely(vq->nr_resubmit))
+		return true;
 	return vq->packed ? pvio_packed_has_available(vq) :
 			    pvio_split_has_available(vq);
 }
@@ -348,8 +358,9 @@ bool pvio_vq_enable_kick(struct pvio_vq *vq)
 {
 	if (unlikely(vq->state != PVIO_VQ_RUNNING))
 		return false;
-	return vq->packed ? pvio_packed_enable_kick(vq) :
-			    pvio_split_enable_kick(vq);
+	return (vq->packed ? pvio_packed_enable_kick(vq) :
+			     pvio_split_enable_kick(vq)) ||
+	       vq->nr_resubmit > 0;
 }
 
 /* --- start and stop --------------------------------------------------------- */
@@ -471,6 +482,7 @@ int pvio_vq_start(struct pvio_vq *vq, const struct pvio_vq_setup *setup,
 	vq->kicks_off = true;
 	vq->nr_free = vq->size;
 	vq->nr_in_flight = vq->desc_in_flight = 0;
+	vq->nr_resubmit = 0;
 	vq->sample_in = 0;
 	vq->nr_staged = 0;
 	vq->nr_staged_samples = 0;

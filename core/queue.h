@@ -61,6 +61,7 @@ struct pvio_chain {
 	bool in_flight;	  /* popped, not pushed */
 	bool done;	  /* pushed, waits for its turn (in-order) */
 	bool sampled;	  /* carries time stamps */
+	bool recovered;	  /* from an in-flight region: not in the ring */
 	uint32_t written; /* pushed length, while it waits for its turn */
 	struct iovec inline_iov[PVIO_CHAIN_INLINE_SEGMENTS];
 } __attribute__((aligned(PVIO_CACHE_LINE_BYTES)));
@@ -128,6 +129,7 @@ struct pvio_vq {
 	bool avail_wrap;
 	bool kicks_off;		/* the driver was told not to kick */
 	uint16_t nr_free;	/* of free_slots */
+	uint16_t nr_resubmit;	/* recovered chains to pop first */
 	uint32_t nr_in_flight;	/* chains popped, not pushed */
 	uint32_t desc_in_flight; /* packed: ring entries not yet published */
 	uint32_t sample_in;	/* chains until the next sampled one */
@@ -313,6 +315,7 @@ struct pvio_log_limit *pvio_device_log_limit(struct pvio_device *dev);
 
 /* core/queue-split.c, core/queue-packed.c */
 struct pvio_chain *pvio_split_pop(struct pvio_vq *vq);
+struct pvio_chain *pvio_split_recovered(struct pvio_vq *vq);
 /* False: a chain refused since is in the way. */
 bool pvio_split_unpop(struct pvio_vq *vq, struct pvio_chain *chain);
 void pvio_split_push(struct pvio_vq *vq, struct pvio_chain *chain,
@@ -323,6 +326,7 @@ bool pvio_split_has_available(struct pvio_vq *vq);
 void pvio_split_disable_kick(struct pvio_vq *vq);
 bool pvio_split_enable_kick(struct pvio_vq *vq);
 struct pvio_chain *pvio_packed_pop(struct pvio_vq *vq);
+struct pvio_chain *pvio_packed_recovered(struct pvio_vq *vq);
 bool pvio_packed_unpop(struct pvio_vq *vq, struct pvio_chain *chain);
 void pvio_packed_push(struct pvio_vq *vq, struct pvio_chain *chain,
 		      uint32_t written);
