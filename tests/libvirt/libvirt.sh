@@ -1,0 +1,169 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# libvirt.sh - the domain of examples/libvirt/domain.xml, with its disk and its
+# card at work, also while pviod is stopped and started again
+#
+# libvirtd is one of our own: private directories are mounted over its own, and
+# it ends with the test.
+
+. "$(dirname "$0")/../guests/lib.sh"
+
+top=$here/../..
+
+# libvirt_private: its directories, for all cases
+libvirt_private()
+{
+	local private=$work/libvirt d
+
+	mkdir -p "$private"/{etc,run/libvirt,lib,log,cache}
+	cat >"$private/etc/qemu.conf" <<-'END'
+		user = "root"
+		group = "root"
+		dynamic_ownership = 0
+		remember_owner = 0
+		security_driver = "none"
+		namespaces = []
+		cgroup_controllers = []
+		stdio_handler = "file"
+		seccomp_sandbox = 0
+	END
+	cat >"$private/etc/libvirtd.conf" <<-'END'
+		unix_sock_group = "root"
+		auth_unix_ro = "none"
+		auth_unix_rw = "none"
+	END
+	for d in etc:/etc/libvirt run:/run lib:/var/lib/libvirt \
+		log:/var/log/libvirt cache:/var/cache/libvirt; do
+		mount --bind "$private/${d%%:*}" "${d#*:}" || return 1
+	done
+}
+
+libvirtd_start()
+{
+	start libvirtd libvirtd -f /etc/libvirt/libvirtd.conf
+	started_makes /run/libvirt/libvirt-sock
+}
+
+virsh_do()
+{
+	timeout 60 virsh -c qemu:///system "$@"
+}
+
+pvio_conf()
+{
+	cat >pvio.conf <<-END
+		control = "$PWD/control.sock";
+		guests = ( { name = "vm"; devices = (
+		  { name = "disk0"; model = "block";
+		    backend = { type = "file"; path = "$PWD/disk.img"; };
+		    transport = { type = "vhost-user";
+		                  socket = "$PWD/disk0.sock"; }; },
+		  { name = "net0"; model = "net"; mac = "52:54:00:00:00:01";
+		    backend = { type = "tap"; ifname = "tap0"; };
+		    transport = { type = "vhost-user";
+		                  socket = "$PWD/net0.sock"; }; } ); } );
+	END
+}
+
+# The example, with our paths, without KVM, and booted by kernel and initramfs.
+# vectors=0: see ../guests/qemu-net.sh.
+domain_xml()
+{
+	kernel_get
+	initramfs qemu guest
+	sed -e "s|/run/pvio|$PWD|" \
+		-e "s|<domain type='kvm'>|<domain type='qemu' xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'>|" \
+		-e "s|</os>|<kernel>$vmlinuz</kernel><initrd>$PWD/guest.initrd</initrd><cmdline>console=ttyS0 quiet panic=-1</cmdline></os>|" \
+		-e "s|<serial type='pty'/>|<serial type='file'><source path='$PWD/guest.console'/></serial>|" \
+		-e "s|</domain>|<qemu:override><qemu:device alias='net0'><qemu:frontend><qemu:property name='vectors' type='unsigned' value='0'/></qemu:frontend></qemu:device></qemu:override></domain>|" \
+		"$top/examples/libvirt/domain.xml" >domain.xml
+}
+
+is_off()
+{
+	[ "$(virsh_do domstate pvio-example 2>/dev/null)" = "shut off" ]
+}
+
+# domain_run: define and start; its process is QEMU's, whose id libvirt keeps
+domain_run()
+{
+	domain_xml
+	virsh_do define domain.xml
+	virsh_do start pvio-example
+	guest=$(cat /run/libvirt/qemu/pvio-example.pid)
+}
+
+domain_done()
+{
+	within "$1" is_off || fail "the domain is not off after $1 s"
+	virsh_do undefine pvio-example
+	guest_done guest "$guest" 1
+}
+
+io_case()
+{
+	libvirtd_start
+	tap_up tap0
+	image disk.img 64
+	pvio_conf
+	pviod_start
+	steps guest <<-END
+		$net_steps
+		step "file system" file_system /dev/vda
+		step "network up" net_up 52:54:00:00:00:01 10.0.0.2/24
+		step "ping" ping -c 3 -i 0.2 -W 5 10.0.0.1
+		net_io 10.0.0.1 4000000
+	END
+	domain_run
+	domain_done 90
+	e2fsck_clean disk.img
+}
+
+restart_case()
+{
+	local i threads=4 blocks=256 writes before
+
+	libvirtd_start
+	tap_up tap0
+	image disk.img 32
+	pvio_conf
+	pviod_start
+	steps guest <<-END
+		$net_steps
+		step "network up" net_up 52:54:00:00:00:01 10.0.0.2/24
+		step "ping" ping -c 1 -W 5 10.0.0.1
+		blktool hammer /dev/vda 11 $threads $blocks || say not ok hammer
+		step "ping again" until_true 30 ping -c 1 -W 1 10.0.0.1
+		net_io 10.0.0.1 1000000
+	END
+	domain_run
+	guest_says guest progress 60
+	for i in 1 2 3; do
+		kill "$pviod"
+		gone_within "$pviod" 10 || fail "pviod does not end"
+		before=$(guest_word guest progress)
+		pviod_start
+		within 30 progress_since "$before" ||
+			fail "the disk is still, $i"
+	done
+	printf x | dd of=disk.img bs=4096 seek=$((threads * blocks)) \
+		conv=notrunc,fsync status=none
+	domain_done 90
+	writes=$(guest_word guest writes)
+	# shellcheck disable=SC2086
+	"$(program blktool)" verify disk.img 11 "$blocks" $writes
+}
+
+progress_since()
+{
+	[ "$(guest_word guest progress)" != "$1" ]
+}
+
+for p in libvirtd virsh qemu-system-x86_64; do
+	command -v $p >/dev/null || skip_all "$p is not installed"
+done
+libvirt_private || skip_all "cannot mount private directories"
+run_case libvirt-io io_case
+run_case libvirt-restart restart_case
+finish
