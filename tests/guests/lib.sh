@@ -436,7 +436,7 @@ disk_start()
 	pvio-block)
 		start pvio-block "$(program pvio-block)" \
 			--socket-path="$PWD/disk.sock" --blk-file="$file" \
-			--queues="$queues" ${ro:+--read-only}
+			--num-queues="$queues" ${ro:+--read-only}
 		;;
 	qsd)
 		have qemu-storage-daemon

@@ -102,7 +102,8 @@ resize_case()
 	disk_args 1
 	qemu_start guest "${disk_args[@]}"
 	guest_says guest ready 60
-	ctl resize disk 48M
+	truncate -s 48M disk.img
+	ctl resize disk
 	guest_done guest "$guest" 60
 	"$(program blktool)" check disk.img 33554432 16777216 5
 }
