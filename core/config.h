@@ -79,10 +79,13 @@ void pvio_config_skip(struct pvio_config *cfg);
 /* Set a key as if the file had it: a descriptor to hand on.  -ENOMEM. */
 int pvio_config_set_int(struct pvio_config *cfg, const char *key, int value);
 
-/* The group as text that parses to the same: to compare, or to hand on. */
+/*
+ * The group as text that parses to the same, for the caller to free(): to
+ * compare, or to hand on.  NULL: no memory.  Its keys do not count as read.
+ */
 char *pvio_config_text(struct pvio_config *cfg);
 
-/* Parse "10G" and the like.  -EINVAL, -ERANGE. */
+/* Parse "10G" and the like: K, M, G, T, P, E.  -EINVAL, -ERANGE. */
 int pvio_parse_size(const char *text, uint64_t *bytes);
 
 #pragma GCC visibility pop

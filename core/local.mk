@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
 library_sources += \
-	core/log.c \
-	core/plugin.c \
-	core/stats.c \
-	core/version.c \
-	core/worker.c \
 	core/barrier.h \
+	core/config-internal.h \
+	core/config-scan.c \
+	core/config-scan.h \
+	core/config-text.c \
+	core/config.c \
 	core/config.h \
 	core/device-internal.h \
 	core/device-queue.c \
@@ -19,6 +19,7 @@ library_sources += \
 	core/inflight.h \
 	core/listen.c \
 	core/listen.h \
+	core/log.c \
 	core/log.h \
 	core/memory-checked.c \
 	core/memory-iov.c \
@@ -28,16 +29,20 @@ library_sources += \
 	core/memory.c \
 	core/memory.h \
 	core/model.h \
+	core/plugin.c \
 	core/plugin.h \
 	core/queue-chain.h \
 	core/queue-packed.c \
 	core/queue-split.c \
 	core/queue.c \
 	core/queue.h \
+	core/stats.c \
 	core/stats.h \
 	core/transport.h \
 	core/util.h \
+	core/version.c \
 	core/virtio.h \
+	core/worker.c \
 	core/worker.h \
 	$(NULL)
 

@@ -1,5 +1,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
 if HAVE_CHECK
+check_PROGRAMS += tests/unit/check_config
+TESTS += tests/unit/check_config
+tests_unit_check_config_CPPFLAGS = $(test_cppflags)
+tests_unit_check_config_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_check_config_LDADD = $(test_libs)
+
 check_PROGRAMS += tests/unit/check_log
 TESTS += tests/unit/check_log
 tests_unit_check_log_CPPFLAGS = $(test_cppflags)
