@@ -18,6 +18,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <libgen.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,6 +29,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "config.h"
 #include "listen.h"
 #include "log.h"
 
@@ -171,6 +173,41 @@ int pvio_listen(const char *name, const char *path, int64_t mode, int64_t group,
 		return rc;
 	}
 	*listener = l;
+	return 0;
+}
+
+int pvio_listen_read_config(struct pvio_config *cfg, int64_t *mode,
+			    int64_t *group)
+{
+	const char *text = NULL;
+	const struct group *named;
+	char *end;
+
+	*mode = *group = -1;
+	if (pvio_config_string_opt(cfg, "socket_mode", &text) < 0)
+		return -EINVAL;
+	if (text) {
+		*mode = strtol(text, &end, 8);
+		if (*text == '\0' || *end != '\0' || *mode < 0 || *mode > 0777)
+			return pvio_config_error(
+				cfg, "socket_mode",
+				"\"%s\" is no mode such as \"0660\"", text);
+	}
+	text = NULL;
+	if (pvio_config_string_opt(cfg, "socket_group", &text) < 0)
+		return -EINVAL;
+	if (!text)
+		return 0;
+	named = getgrnam(text);
+	if (named) {
+		*group = named->gr_gid;
+		return 0;
+	}
+	*group = strtol(text, &end, 10);
+	if (*text == '\0' || *end != '\0' || *group < 0 ||
+	    *group > (int64_t)UINT32_MAX - 1)
+		return pvio_config_error(cfg, "socket_group",
+					 "there is no group \"%s\"", text);
 	return 0;
 }
 

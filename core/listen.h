@@ -26,6 +26,14 @@ struct pvio_listener;
 int pvio_listen(const char *name, const char *path, int64_t mode, int64_t group,
 		struct pvio_listener **listener);
 
+struct pvio_config;
+/*
+ * The keys "socket_mode" ("0660") and "socket_group" (name or number) of a
+ * group, for pvio_listen(); -1 what is absent.  -EINVAL.
+ */
+int pvio_listen_read_config(struct pvio_config *cfg, int64_t *mode,
+			    int64_t *group);
+
 /* The listening descriptor, non-blocking and close-on-exec; borrowed. */
 int pvio_listener_fd(const struct pvio_listener *listener);
 
