@@ -1,0 +1,293 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * serve.c - the process that serves one guest's devices, or one switch
+ *
+ * It is forked from the supervisor, whose parsed configuration it has
+ * inherited, and creates its devices from that: a control worker on its main
+ * thread and, as configured, workers that serve the queues.
+ *
+ * The supervisor asks it for things with a line of JSON, and gets one back:
+ *
+ *	{"id": 7, "command": "stats", "device": "disk0"}
+ *	{"id": 7, "result": {...}}  or  {"id": 7, "error": "why not"}
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <json-c/json.h>
+
+#include <pvio/pvio.h>
+
+#include "core/device.h"
+#include "core/log.h"
+#include "core/worker.h"
+#include "link.h"
+#include "serve.h"
+#include "tools/common/lines.h"
+
+struct serve {
+	const struct plan_unit *unit;
+	const struct sockets *sockets; /* NULL: do not listen */
+	struct pvio_worker *control;
+	struct pvio_worker *workers[PLAN_MAX_WORKERS];
+	unsigned int nr_workers;
+	struct pvio_device **devices; /* owned */
+	unsigned int nr_devices;
+	struct lines *link; /* owned */
+	struct event *deadline;
+};
+
+/* --- what the supervisor asks ----------------------------------------------- */
+
+static struct pvio_device *serve_find(struct serve *s, const char *name)
+{
+	unsigned int i;
+
+	for (i = 0; name && i < s->nr_devices; i++)
+		if (strcmp(pvio_device_name(s->devices[i]), name) == 0)
+			return s->devices[i];
+	return NULL;
+}
+
+static void serve_stats(struct pvio_device *dev, bool with_latency,
+			struct json_object *reply)
+{
+	struct json_object *result = NULL;
+	char *text = NULL;
+
+	if (pvio_device_stats(dev, with_latency, &text) == 0)
+		result = json_tokener_parse(text);
+	free(text);
+	if (result)
+		json_object_object_add(reply, "result", result);
+	else
+		json_object_object_add(
+			reply, "error",
+			json_object_new_string("the counters are not to be "
+					       "had"));
+}
+
+static void serve_command(struct pvio_device *dev, const char *command,
+			  const char *argument, struct json_object *reply)
+{
+	char answer[256] = "";
+	int rc;
+
+	rc = pvio_device_command(dev, command, argument ? argument : "", answer,
+				 sizeof(answer));
+	if (rc < 0 && answer[0] == '\0')
+		snprintf(answer, sizeof(answer), "%s: %s", command,
+			 rc == -ENOTSUP ? "the device has no such command" :
+					  strerror(-rc));
+	json_object_object_add(reply, rc < 0 ? "error" : "result",
+			       json_object_new_string(answer));
+}
+
+static void serve_on_line(void *arg, char *line, size_t bytes)
+{
+	struct json_object *request, *reply, *id;
+	struct serve *s = arg;
+	struct pvio_device *dev;
+	const char *command;
+
+	request = link_parse(line, bytes);
+	if (!request)
+		return;
+	reply = json_object_new_object();
+	if (json_object_object_get_ex(request, "id", &id))
+		json_object_object_add(reply, "id", json_object_get(id));
+	command = link_string(request, "command");
+	dev = serve_find(s, link_string(request, "device"));
+	if (!dev || !command)
+		json_object_object_add(
+			reply, "error",
+			json_object_new_string("there is no such device"));
+	else if (strcmp(command, "stats") == 0)
+		serve_stats(dev, false, reply);
+	else if (strcmp(command, "latency") == 0)
+		serve_stats(dev, true, reply);
+	else
+		serve_command(dev, command, link_string(request, "argument"),
+			      reply);
+	lines_send(s->link, json_object_to_json_string_ext(
+				    reply, JSON_C_TO_STRING_PLAIN));
+	json_object_put(reply);
+	json_object_put(request);
+}
+
+/* The supervisor is gone, or would not listen: there is nobody to serve for. */
+static void serve_on_end(void *arg, const char *why)
+{
+	struct serve *s = arg;
+
+	pvio_log(PVIO_LOG_WARNING, "%s: supervisor: %s", s->unit->name, why);
+	pvio_worker_break(s->control);
+}
+
+/* --- its devices ------------------------------------------------------------ */
+
+static int serve_create_workers(struct serve *s)
+{
+	char name[24];
+	int rc;
+
+	rc = pvio_worker_create("control", &s->control);
+	while (rc == 0 && s->nr_workers < s->unit->workers) {
+		snprintf(name, sizeof(name), "worker%u", s->nr_workers);
+		rc = pvio_worker_create(name, &s->workers[s->nr_workers]);
+		if (rc == 0)
+			s->nr_workers++;
+	}
+	if (rc < 0)
+		pvio_log(PVIO_LOG_ERROR, "%s: worker: %s", s->unit->name,
+			 strerror(-rc));
+	return rc;
+}
+
+static int serve_create_device(struct serve *s, const struct plan_device *pd)
+{
+	int rc = 0;
+
+	/* The listening socket is the supervisor's: it is in the file as fd. */
+	if (pd->socket && s->sockets)
+		rc = pvio_config_set_int(pd->transport_cfg, "fd",
+					 sockets_fd(s->sockets, pd->socket));
+	if (rc == 0)
+		rc = pvio_device_create_from(pd->name, pd->cfg, s->control,
+					     s->workers, s->nr_workers,
+					     &s->devices[s->nr_devices]);
+	if (rc == 0)
+		s->nr_devices++;
+	return rc;
+}
+
+/* Create all of the unit's devices.  Goes on after a failure: tell them all. */
+static int serve_create(struct serve *s)
+{
+	unsigned int i;
+	int rc, first;
+
+	s->devices = calloc(s->unit->nr_devices + 1, sizeof(*s->devices));
+	if (!s->devices)
+		return -ENOMEM;
+	first = serve_create_workers(s);
+	for (i = 0; s->nr_workers == s->unit->workers &&
+		    i < s->unit->nr_devices;
+	     i++) {
+		rc = serve_create_device(s, s->unit->devices[i]);
+		if (rc < 0 && (first == 0 || rc == -EINVAL ||
+			       first == -EBUSY))
+			first = rc;
+	}
+	return first;
+}
+
+static int serve_start(struct serve *s)
+{
+	unsigned int i;
+	int rc = 0;
+
+	for (i = 0; i < s->nr_workers && rc == 0; i++)
+		rc = pvio_worker_start(s->workers[i]);
+	for (i = 0; i < s->nr_devices && rc == 0; i++)
+		rc = pvio_device_start(s->devices[i]);
+	return rc;
+}
+
+static void serve_destroy(struct serve *s)
+{
+	while (s->nr_devices > 0)
+		pvio_device_destroy(s->devices[--s->nr_devices]);
+	lines_destroy(s->link);
+	while (s->nr_workers > 0)
+		pvio_worker_destroy(s->workers[--s->nr_workers]);
+	pvio_worker_destroy(s->control);
+	free(s->devices);
+}
+
+static int serve_exit_code(int rc)
+{
+	switch (rc) {
+	case 0:
+		return SERVE_OK;
+	case -EINVAL:
+		return SERVE_CONFIG;
+	case -EBUSY:
+		return SERVE_BUSY;
+	default:
+		return SERVE_FAILED;
+	}
+}
+
+/* --- the process ------------------------------------------------------------ */
+
+static struct pvio_worker *serve_control; /* for the signal's handler */
+
+static void serve_on_term(int signal)
+{
+	(void)signal;
+	pvio_worker_break(serve_control);
+}
+
+int serve(const struct plan_unit *unit, const struct sockets *sockets, int link)
+{
+	struct sigaction term = { .sa_handler = serve_on_term };
+	struct serve s = { .unit = unit, .sockets = sockets };
+	int rc;
+
+	rc = serve_create(&s);
+	if (rc < 0)
+		goto destroy;
+	rc = lines_create(pvio_worker_base(s.control), link, &link_limits,
+			  serve_on_line, serve_on_end, &s, &s.link);
+	if (rc < 0)
+		goto destroy;
+	rc = serve_start(&s);
+	if (rc < 0)
+		goto destroy;
+
+	serve_control = s.control;
+	sigaction(SIGTERM, &term, NULL);
+	lines_send(s.link, "{\"ready\":true}");
+	pvio_worker_run(s.control);
+destroy:
+	/* A second SIGTERM must not find a worker that is gone. */
+	signal(SIGTERM, SIG_IGN);
+	serve_destroy(&s);
+	return serve_exit_code(rc);
+}
+
+int serve_try(const struct plan *plan, const struct plan *running)
+{
+	const struct plan_unit *old;
+	unsigned int i;
+	int rc, worst = 0;
+
+	for (i = 0; i < plan->nr_units; i++) {
+		struct serve s = { .unit = &plan->units[i] };
+
+		old = running ? plan_find_unit(running, s.unit->kind,
+					       s.unit->name) :
+				NULL;
+		if (old && strcmp(old->text, s.unit->text) == 0) {
+			for (unsigned int d = 0; d < s.unit->nr_devices; d++)
+				pvio_config_skip(s.unit->devices[d]->cfg);
+			continue;
+		}
+		rc = serve_create(&s);
+		if (rc < 0 &&
+		    (worst == 0 || worst == -EBUSY || rc == -EINVAL))
+			worst = rc;
+		/* Left as they are: another unit may want what they hold. */
+	}
+	/* Now that every device has read its own, what is left is unknown. */
+	if (worst != -EINVAL) {
+		rc = pvio_config_finish(pvio_config_root(plan->file));
+		if (rc < 0)
+			worst = rc;
+	}
+	return serve_exit_code(worst);
+}

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * serve.h - the process that serves one guest's devices, or one switch
+ */
+#ifndef PVIO_TOOLS_SERVE_H
+#define PVIO_TOOLS_SERVE_H
+
+#include "plan.h"
+#include "sockets.h"
+
+/* How such a process ends; pviod's own codes are the same. */
+enum serve_exit {
+	SERVE_OK = 0,
+	SERVE_FAILED = 1, /* something could not be opened; has been logged */
+	SERVE_CONFIG = 2, /* the configuration is wrong; has been logged */
+	SERVE_BUSY = 3,	  /* serve_try(): only because it is in use */
+};
+
+/*
+ * Serve @unit until SIGTERM, or until the supervisor at @link (taken) is gone.
+ * Runs in a process of its own, which ends with the result.
+ */
+int serve(const struct plan_unit *unit, const struct sockets *sockets,
+	  int link);
+
+/*
+ * Create the devices of @plan as serve() would, listen nowhere, and destroy
+ * them: does the configuration make sense?  Units whose text @running has too
+ * are passed over.  Runs in a process of its own, which ends with the result.
+ */
+int serve_try(const struct plan *plan, const struct plan *running);
+
+#endif
