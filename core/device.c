@@ -359,6 +359,21 @@ int pvio_device_write_config(struct pvio_device *dev, size_t offset,
 	return dev->model_ops->write_config(dev->model, offset, buf, len);
 }
 
+int pvio_device_announce(struct pvio_device *dev, const uint8_t mac[6])
+{
+	if (!dev->model_ops->announce)
+		return -ENOTSUP;
+	dev->model_ops->announce(dev->model, mac);
+	return 0;
+}
+
+int pvio_device_set_mtu(struct pvio_device *dev, uint16_t mtu)
+{
+	if (!dev->model_ops->set_mtu)
+		return -ENOTSUP;
+	return dev->model_ops->set_mtu(dev->model, mtu);
+}
+
 uint8_t pvio_device_config_generation(struct pvio_device *dev)
 {
 	return dev->config_generation;

@@ -101,6 +101,13 @@ int pvio_device_write_config(struct pvio_device *dev, size_t offset,
 			     const void *buf, size_t len);
 uint8_t pvio_device_config_generation(struct pvio_device *dev);
 
+/*
+ * What a front-end asks of a network card: announce the guest, which moved
+ * here, as @mac; take @mtu.  -ENOTSUP, or what the model says.
+ */
+int pvio_device_announce(struct pvio_device *dev, const uint8_t mac[6]);
+int pvio_device_set_mtu(struct pvio_device *dev, uint16_t mtu);
+
 /* --- memory ----------------------------------------------------------------- */
 
 /*

@@ -2,6 +2,7 @@
 guest_sources += \
 	guest/device-loopback.c \
 	guest/device-ops.h \
+	guest/device-vhost-user.c \
 	guest/device.c \
 	guest/device.h \
 	guest/memory.c \
@@ -11,4 +12,6 @@ guest_sources += \
 	guest/ring-split.c \
 	guest/ring.c \
 	guest/ring.h \
+	guest/vhost-user.c \
+	guest/vhost-user.h \
 	$(NULL)

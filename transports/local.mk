@@ -1,4 +1,17 @@
 # SPDX-License-Identifier: BSD-3-Clause
 library_sources += \
 	transports/loopback/loopback.c \
+	transports/vhost-user/backend-channel.c \
+	transports/vhost-user/inflight.c \
+	transports/vhost-user/memory.c \
+	transports/vhost-user/messages.c \
+	transports/vhost-user/notify.c \
+	transports/vhost-user/protocol.h \
+	transports/vhost-user/rings.c \
+	transports/vhost-user/session.c \
+	transports/vhost-user/socket.c \
+	transports/vhost-user/vhost-user.c \
+	transports/vhost-user/vhost-user.h \
+	transports/vhost-user/wire.c \
+	transports/vhost-user/wire.h \
 	$(NULL)
