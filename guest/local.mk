@@ -7,6 +7,8 @@ guest_sources += \
 	guest/device.h \
 	guest/memory.c \
 	guest/memory.h \
+	guest/net.c \
+	guest/net.h \
 	guest/ring-impl.h \
 	guest/ring-packed.c \
 	guest/ring-split.c \
