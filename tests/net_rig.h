@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * net_rig.h - a guest with a network card, for the tests of net
+ *
+ * Device and driver are in this process, on one worker that waiting steps.
+ * Several guests may share the worker, as the ports of a switch do.
+ */
+#ifndef PVIO_TESTS_NET_RIG_H
+#define PVIO_TESTS_NET_RIG_H
+
+#include "guest/net.h"
+#include "tests/check_main.h"
+
+#include "core/device.h"
+#include "core/util.h"
+
+#include <errno.h>
+#include <pvio/pvio.h>
+#include <stdio.h>
+#include <string.h>
+
+#define RIG_TIMEOUT_MS 10000
+#define RIG_RAM	       (64u << 20)
+/* Everything but the ring features, which a test adds. */
+#define RIG_ALL_NET                                                            \
+	(~(PVIO_BIT(VIRTIO_RING_F_INDIRECT_DESC) |                             \
+	   PVIO_BIT(VIRTIO_RING_F_EVENT_IDX) |                                 \
+	   PVIO_BIT(VIRTIO_F_RING_PACKED) | PVIO_BIT(VIRTIO_F_IN_ORDER)))
+#define RIG_PLAIN PVIO_BIT(VIRTIO_NET_F_MAC)
+
+struct rig {
+	struct guest_memory mem;
+	struct pvio_device *dev;
+	struct guest_device *gd;
+	struct guest_net *net;
+};
+
+static struct pvio_worker *rig_worker;
+
+/* A device of backend group @backend, with @keys besides. */
+static inline int rig_create(struct rig *rig, const char *name,
+			     const char *backend, const char *keys)
+{
+	char config[1024];
+
+	snprintf(config, sizeof(config),
+		 "model = \"net\"; backend = { %s }; %s "
+		 "transport = { type = \"loopback\"; };",
+		 backend, keys);
+	return pvio_device_create(name, config, rig_worker, &rig_worker, 1,
+				  &rig->dev);
+}
+
+/* The device is there: give it memory and a driver's registers. */
+static inline void rig_open(struct rig *rig)
+{
+	ck_assert_int_eq(pvio_device_start(rig->dev), 0);
+	guest_memory_init(&rig->mem);
+	ck_assert_int_eq(guest_memory_add(&rig->mem, 0x100000, RIG_RAM), 0);
+	ck_assert_int_eq(guest_device_open_loopback(rig->dev, &rig->mem,
+						    rig_worker, &rig->gd),
+			 0);
+}
+
+static inline int rig_drive(struct rig *rig,
+			    const struct guest_net_options *options)
+{
+	return guest_net_start(rig->gd, &rig->mem, options, &rig->net);
+}
+
+static inline void rig_up(struct rig *rig, const char *name,
+			  const char *backend, const char *keys,
+			  const struct guest_net_options *options)
+{
+	ck_assert_int_eq(rig_create(rig, name, backend, keys), 0);
+	rig_open(rig);
+	ck_assert_int_eq(rig_drive(rig, options), 0);
+}
+
+static inline void rig_down(struct rig *rig)
+{
+	guest_net_destroy(rig->net);
+	guest_device_close(rig->gd);
+	pvio_device_destroy(rig->dev);
+	guest_memory_fini(&rig->mem);
+	memset(rig, 0, sizeof(*rig));
+}
+
+static inline void rig_step(void)
+{
+	while (pvio_worker_step(rig_worker))
+		;
+}
+
+static inline void rig_setup(void)
+{
+	ck_assert_int_eq(pvio_worker_create("net", &rig_worker), 0);
+}
+
+static inline void rig_teardown(void)
+{
+	pvio_worker_destroy(rig_worker);
+	rig_worker = NULL;
+}
+
+/* A frame of @bytes whose content depends on @tag. */
+static inline void rig_frame(uint8_t *frame, size_t bytes, unsigned int tag)
+{
+	static const uint8_t head[14] = { 2, 0, 0, 0, 0, 1, 2,
+					  0, 0, 0, 0, 2, 0x88, 0xb5 };
+	size_t i;
+
+	for (i = 0; i < bytes; i++)
+		frame[i] = (uint8_t)(i * 31 + tag * 7 + (i >> 8));
+	memcpy(frame, head, pvio_min(bytes, sizeof(head)));
+}
+
+/* The counter of @queue for @fault. */
+static inline uint64_t rig_faults(struct rig *rig, unsigned int queue,
+				  enum pvio_fault fault)
+{
+	return pvio_device_vq(rig->dev, queue)->stats.faults[fault];
+}
+
+/* The next frame the guest gets is @frame. */
+static inline void rig_expect(struct rig *rig, unsigned int pair,
+			      const uint8_t *frame, size_t bytes)
+{
+	static uint8_t got[70000];
+	struct virtio_net_hdr_mrg_rxbuf hdr;
+
+	ck_assert_int_eq(guest_net_receive(rig->net, pair, &hdr, got,
+					   sizeof(got), RIG_TIMEOUT_MS),
+			 (int64_t)bytes);
+	ck_assert_mem_eq(got, frame, bytes);
+}
+
+/* Nothing more comes to this guest. */
+static inline void rig_expect_none(struct rig *rig, unsigned int pair)
+{
+	struct virtio_net_hdr_mrg_rxbuf hdr;
+	uint8_t got[64];
+
+	rig_step();
+	ck_assert_int_eq(guest_net_receive(rig->net, pair, &hdr, got,
+					   sizeof(got), 0),
+			 -ETIMEDOUT);
+}
+
+static inline void rig_send(struct rig *rig, unsigned int pair,
+			    const uint8_t *frame, size_t bytes)
+{
+	ck_assert_int_eq(guest_net_send(rig->net, pair, NULL, frame, bytes), 0);
+	ck_assert_int_eq(guest_net_sent(rig->net, pair, RIG_TIMEOUT_MS), 0);
+}
+
+#endif
