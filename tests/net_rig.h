@@ -11,7 +11,7 @@
 #include "guest/net.h"
 #include "tests/check_main.h"
 
-#include "core/device.h"
+#include "core/device-internal.h"
 #include "core/util.h"
 
 #include <errno.h>

@@ -44,7 +44,7 @@ static const uint64_t ring_kinds[] = {
 
 START_TEST(frames_of_every_size_come_back_on_every_ring)
 {
-	static const size_t sizes[] = { 14,   15,   60,	  64,	 1514,	1523,
+	static const size_t sizes[] = { 14,   15,   60,   64,   1514,  1523,
 					1524, 1525, 3060, 9000, 65535, 65550 };
 	struct guest_net_options o = merged;
 	size_t i, j;
@@ -235,13 +235,15 @@ START_TEST(wrong_configurations_are_refused)
 	ck_assert_int_eq(rig_create(&rig, "net0", NIL, "queues = 33;"),
 			 -EINVAL);
 	ck_assert_int_eq(rig_create(&rig, "net0", NIL, "mtu = 67;"), -EINVAL);
-	ck_assert_int_eq(rig_create(&rig, "net0", NIL, "mac = \"01:00:00:00:"
-						       "00:00\";"),
+	ck_assert_int_eq(rig_create(&rig, "net0", NIL,
+				    "mac = \"01:00:00:00:"
+				    "00:00\";"),
 			 -EINVAL);
 	ck_assert_int_eq(rig_create(&rig, "net0", NIL, "unheard_of = 1;"),
 			 -EINVAL);
-	ck_assert_int_eq(rig_create(&rig, "net0", "type = \"switch\"; "
-						  "switch = \"lan0\";",
+	ck_assert_int_eq(rig_create(&rig, "net0",
+				    "type = \"switch\"; "
+				    "switch = \"lan0\";",
 				    "queues = 2;"),
 			 -EINVAL);
 	ck_assert_ptr_null(rig.dev);
@@ -254,9 +256,9 @@ START_TEST(features_that_lack_what_they_need_are_refused)
 	static const unsigned int alone[] = {
 		VIRTIO_NET_F_GUEST_TSO4, VIRTIO_NET_F_GUEST_TSO6,
 		VIRTIO_NET_F_GUEST_USO4, VIRTIO_NET_F_GUEST_USO6,
-		VIRTIO_NET_F_GUEST_UFO,	 VIRTIO_NET_F_GUEST_ECN,
-		VIRTIO_NET_F_HOST_TSO4,	 VIRTIO_NET_F_HOST_TSO6,
-		VIRTIO_NET_F_HOST_UFO,	 VIRTIO_NET_F_HOST_USO,
+		VIRTIO_NET_F_GUEST_UFO,  VIRTIO_NET_F_GUEST_ECN,
+		VIRTIO_NET_F_HOST_TSO4,  VIRTIO_NET_F_HOST_TSO6,
+		VIRTIO_NET_F_HOST_UFO,   VIRTIO_NET_F_HOST_USO,
 		VIRTIO_NET_F_HOST_ECN,
 	};
 	uint64_t bits[2] = { 0, 0 };
@@ -428,8 +430,8 @@ END_TEST
 START_TEST(address_tables_and_address_set_filter)
 {
 	static const uint8_t tables[] = {
-		1, 0, 0, 0, 2, 0, 0, 0, 0, 0xcc,	/* unicast */
-		1, 0, 0, 0, 1, 0, 0x5e, 0, 0, 5,	/* multicast */
+		1, 0, 0, 0, 2, 0, 0,    0, 0, 0xcc, /* unicast */
+		1, 0, 0, 0, 1, 0, 0x5e, 0, 0, 5,    /* multicast */
 	};
 	struct virtio_net_config c;
 
@@ -462,14 +464,14 @@ START_TEST(vlan_filter_passes_what_was_added)
 	ck_assert_int_eq(rx_mode(VIRTIO_NET_CTRL_RX_PROMISC, 0), 0);
 	ck_assert(passes(OWN, NULL));
 	ck_assert(!passes(OWN, "\x81\0\x20\7"));
-	ck_assert_int_eq(command(VIRTIO_NET_CTRL_VLAN,
-				 VIRTIO_NET_CTRL_VLAN_ADD, vid, 2),
-			 VIRTIO_NET_OK);
+	ck_assert_int_eq(
+		command(VIRTIO_NET_CTRL_VLAN, VIRTIO_NET_CTRL_VLAN_ADD, vid, 2),
+		VIRTIO_NET_OK);
 	ck_assert(passes(OWN, "\x81\0\x20\7"));
 	ck_assert(!passes(OWN, "\x81\0\0\x08"));
-	ck_assert_int_eq(command(VIRTIO_NET_CTRL_VLAN,
-				 VIRTIO_NET_CTRL_VLAN_DEL, vid, 2),
-			 VIRTIO_NET_OK);
+	ck_assert_int_eq(
+		command(VIRTIO_NET_CTRL_VLAN, VIRTIO_NET_CTRL_VLAN_DEL, vid, 2),
+		VIRTIO_NET_OK);
 	ck_assert(!passes(OWN, "\x81\0\x20\7"));
 	rig_down(&peer);
 }
@@ -513,8 +515,7 @@ START_TEST(without_multi_queue_the_control_queue_is_the_third)
 	o.features[0] &= ~PVIO_BIT(VIRTIO_NET_F_MQ);
 	rig_up(&rig, "net0", ECHO, "queues = 4;", &o);
 	ck_assert_uint_eq(guest_net_control_queue(rig.net), 2);
-	ck_assert_int_eq(rx_mode(VIRTIO_NET_CTRL_RX_PROMISC, 1),
-			 VIRTIO_NET_OK);
+	ck_assert_int_eq(rx_mode(VIRTIO_NET_CTRL_RX_PROMISC, 1), VIRTIO_NET_OK);
 }
 END_TEST
 
@@ -544,13 +545,13 @@ START_TEST(control_commands_reach_pairs_on_other_workers)
 		ck_assert_int_eq(pvio_worker_create("pair", &workers[i]), 0);
 		ck_assert_int_eq(pvio_worker_start(workers[i]), 0);
 	}
-	ck_assert_int_eq(pvio_device_create(
-				 "net0",
-				 "model = \"net\"; queues = 2; "
-				 "backend = { type = \"echo\"; }; "
-				 "transport = { type = \"loopback\"; };",
-				 rig_worker, workers, 3, &rig.dev),
-			 0);
+	ck_assert_int_eq(
+		pvio_device_create("net0",
+				   "model = \"net\"; queues = 2; "
+				   "backend = { type = \"echo\"; }; "
+				   "transport = { type = \"loopback\"; };",
+				   rig_worker, workers, 3, &rig.dev),
+		0);
 	rig_open(&rig);
 	o.pairs = 2;
 	ck_assert_int_eq(rig_drive(&rig, &o), 0);
@@ -564,8 +565,7 @@ START_TEST(control_commands_reach_pairs_on_other_workers)
 	rig_frame(frame, 300, 1);
 	rig_send(&rig, 1, frame, 300);
 	rig_expect(&rig, 1, frame, 300);
-	ck_assert_int_eq(rx_mode(VIRTIO_NET_CTRL_RX_PROMISC, 0),
-			 VIRTIO_NET_OK);
+	ck_assert_int_eq(rx_mode(VIRTIO_NET_CTRL_RX_PROMISC, 0), VIRTIO_NET_OK);
 	rig_down(&rig);
 	for (i = 0; i < 3; i++)
 		pvio_worker_destroy(workers[i]);

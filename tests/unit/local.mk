@@ -18,6 +18,12 @@ tests_unit_check_memory_CPPFLAGS = $(test_cppflags)
 tests_unit_check_memory_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_check_memory_LDADD = $(test_libs)
 
+check_PROGRAMS += tests/unit/check_net
+TESTS += tests/unit/check_net
+tests_unit_check_net_CPPFLAGS = $(test_cppflags)
+tests_unit_check_net_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_check_net_LDADD = $(test_libs)
+
 check_PROGRAMS += tests/unit/check_plugin
 TESTS += tests/unit/check_plugin
 tests_unit_check_plugin_CPPFLAGS = $(test_cppflags) \
