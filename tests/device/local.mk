@@ -1,0 +1,25 @@
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# The probe device, for the programs that test devices and transports.
+if HAVE_CHECK
+check_LTLIBRARIES += tests/device/model-probe.la
+tests_device_model_probe_la_SOURCES = \
+	tests/device/model-probe.c \
+	tests/device/probe.h
+tests_device_model_probe_la_CPPFLAGS = $(test_cppflags) -DPVIO_MODULE
+tests_device_model_probe_la_LDFLAGS = $(test_module_ldflags)
+
+rig_sources = tests/device/rig.c tests/device/rig.h
+rig_cppflags = $(test_cppflags) \
+	-DPROBE_DIR='"$(abs_builddir)/tests/device/.libs"'
+# The module finds the core in the program that loads it.
+rig_ldflags = $(AM_LDFLAGS) -export-dynamic
+
+check_PROGRAMS += tests/unit/check_device
+TESTS += tests/unit/check_device
+tests_unit_check_device_SOURCES = tests/unit/check_device.c $(rig_sources)
+tests_unit_check_device_CPPFLAGS = $(rig_cppflags)
+tests_unit_check_device_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_check_device_LDFLAGS = $(rig_ldflags)
+tests_unit_check_device_LDADD = $(test_libs)
+endif
