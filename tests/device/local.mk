@@ -22,4 +22,20 @@ tests_unit_check_device_CPPFLAGS = $(rig_cppflags)
 tests_unit_check_device_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_check_device_LDFLAGS = $(rig_ldflags)
 tests_unit_check_device_LDADD = $(test_libs)
+
+check_PROGRAMS += tests/unit/check_device_threads
+TESTS += tests/unit/check_device_threads
+tests_unit_check_device_threads_SOURCES = tests/unit/check_device_threads.c $(rig_sources)
+tests_unit_check_device_threads_CPPFLAGS = $(rig_cppflags)
+tests_unit_check_device_threads_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_check_device_threads_LDFLAGS = $(rig_ldflags)
+tests_unit_check_device_threads_LDADD = $(test_libs)
+
+check_PROGRAMS += tests/hostile/check_device
+TESTS += tests/hostile/check_device
+tests_hostile_check_device_SOURCES = tests/hostile/check_device.c $(rig_sources)
+tests_hostile_check_device_CPPFLAGS = $(rig_cppflags)
+tests_hostile_check_device_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_hostile_check_device_LDFLAGS = $(rig_ldflags)
+tests_hostile_check_device_LDADD = $(test_libs)
 endif

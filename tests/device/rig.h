@@ -12,7 +12,7 @@
 #include "probe.h"
 
 #include "core/device.h"
-#include "guest/device.h"
+#include "guest/device-ops.h"
 
 #include <pvio/pvio.h>
 

@@ -413,30 +413,6 @@ START_TEST(the_call_fd_may_be_a_pipe)
 }
 END_TEST
 
-START_TEST(polling_can_be_switched_on_and_off_live)
-{
-	rig_run(0);
-	rig_echo(0);
-	submit_silently(0);
-	ck_assert(!rig_is_used(0));
-
-	/* Once it polls it finds what nobody kicked for. */
-	pvio_worker_set_poll(rig.control, UINT_MAX);
-	guest_device_kick(rig.gd, 1);
-	ck_assert(!rig_is_used(1));
-	guest_device_kick(rig.gd, 0);
-	ck_assert(rig_is_used(0));
-	guest_ring_reap(guest_device_ring(rig.gd, 0), &(uint32_t){ 0 });
-
-	pvio_worker_set_poll(rig.control, 0);
-	rig_step();
-	submit_silently(0);
-	ck_assert(!rig_is_used(0));
-	guest_device_kick(rig.gd, 0);
-	ck_assert(rig_is_used(0));
-}
-END_TEST
-
 /* --- stop ------------------------------------------------------------------- */
 
 START_TEST(when_stop_returns_no_callback_runs)
@@ -577,8 +553,7 @@ CHECK_MAIN("device", rig_setup, rig_teardown, bad_configurations_are_refused,
 	   overlapping_changes_are_refused_or_wait,
 	   the_kick_eventfd_wakes_the_queue_each_time,
 	   a_kick_before_the_queue_starts_is_not_lost,
-	   the_call_fd_may_be_a_pipe, polling_can_be_switched_on_and_off_live,
-	   when_stop_returns_no_callback_runs,
+	   the_call_fd_may_be_a_pipe, when_stop_returns_no_callback_runs,
 	   a_device_is_destroyed_with_requests_in_flight,
 	   stats_count_what_happened,
 	   no_descriptor_left_is_an_error_and_nothing_more)
