@@ -138,6 +138,9 @@ static inline int split_walk(struct pvio_vq *vq, struct pvio_chain *chain,
 			/* Last of its chain; WRITE means nothing (2.7.5.3). */
 			if (is_indirect || (flags & VRING_DESC_F_NEXT))
 				return CHAIN_REFUSE(PVIO_FAULT_INDIRECT);
+			/* It is no part of the chain: the table may be as
+			 * long as the queue, and drivers make it so. */
+			build->left++;
 			return split_walk_indirect(vq, chain, build, gpa, len);
 		}
 		error = chain_add(vq, chain, build, gpa, len,
