@@ -5,5 +5,6 @@
 EXTRA_DIST += tests/check_main.h tests/net_rig.h tests/vhost-user-rig.h
 
 include $(srcdir)/tests/unit/local.mk
+include $(srcdir)/tests/hostile/local.mk
 include $(srcdir)/tests/guests/local.mk
 include $(srcdir)/tests/device/local.mk

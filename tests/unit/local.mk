@@ -58,4 +58,26 @@ TESTS += tests/unit/check_worker
 tests_unit_check_worker_CPPFLAGS = $(test_cppflags)
 tests_unit_check_worker_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_check_worker_LDADD = $(test_libs)
+
+check_PROGRAMS += tests/unit/check_block
+TESTS += tests/unit/check_block
+tests_unit_check_block_SOURCES = tests/unit/check_block.c $(block_rig)
+tests_unit_check_block_CPPFLAGS = $(test_cppflags) $(block_plugins)
+tests_unit_check_block_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_check_block_LDADD = $(test_libs)
+
+check_PROGRAMS += tests/unit/check_block_file
+TESTS += tests/unit/check_block_file
+tests_unit_check_block_file_SOURCES = tests/unit/check_block_file.c \
+	$(block_rig)
+tests_unit_check_block_file_CPPFLAGS = $(test_cppflags)
+tests_unit_check_block_file_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_check_block_file_LDADD = $(test_libs)
+
+block_rig = tests/block-rig.c tests/block-rig.h \
+	tests/plugins/block-faulty.h
+block_plugins = -DPVIO_TEST_PLUGIN_DIR='"$(abs_builddir)/tests/plugins/.libs"'
+check_LTLIBRARIES += tests/plugins/block-faulty.la
+tests_plugins_block_faulty_la_SOURCES = tests/plugins/block-faulty.c
+tests_plugins_block_faulty_la_LDFLAGS = $(test_module_ldflags)
 endif

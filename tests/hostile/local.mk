@@ -1,0 +1,9 @@
+# SPDX-License-Identifier: BSD-3-Clause
+if HAVE_CHECK
+check_PROGRAMS += tests/hostile/check_block
+TESTS += tests/hostile/check_block
+tests_hostile_check_block_SOURCES = tests/hostile/check_block.c $(block_rig)
+tests_hostile_check_block_CPPFLAGS = $(test_cppflags) $(block_plugins)
+tests_hostile_check_block_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_hostile_check_block_LDADD = $(test_libs)
+endif
