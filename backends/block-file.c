@@ -256,6 +256,7 @@ static int file_open(const char *device, struct pvio_config *cfg,
 		rc = -ENOMEM;
 		goto close_file;
 	}
+	lock = lock && !pvio_config_is_trial(cfg);
 	rc = file_open_locked(file, want_read_only, lock,
 			      (unsigned int)wait_ms);
 	if (rc < 0)

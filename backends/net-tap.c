@@ -289,7 +289,7 @@ static int tap_open_name(struct tap *tap, struct pvio_config *cfg,
 					 "(create = true makes one)",
 					 ifname);
 	strcpy(tap->ifname, ifname);
-	while (tap->nr < pairs) {
+	while (tap->nr < pairs && !pvio_config_is_trial(cfg)) {
 		fd = tap_open_queue(tap, pairs > 1);
 		if (fd < 0)
 			return fd;
@@ -342,7 +342,8 @@ static int tap_open(const char *device, struct pvio_config *cfg,
 	if (rc < 0)
 		goto close_tap;
 
-	tap_probe_offloads(tap);
+	if (tap->nr > 0)
+		tap_probe_offloads(tap);
 	/* Until a pair has a port nobody reads its queue. */
 	for (i = 1; i < tap->nr; i++)
 		tap_attach(tap, i, false);

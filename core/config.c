@@ -26,6 +26,7 @@ struct pvio_config_file {
 	char *dir; /* for includes; NULL: none */
 	struct pvio_config *groups; /* owned */
 	struct pvio_config *root;   /* one of them */
+	bool is_trial;
 };
 
 /* The mark of a setting that was read and is no group. */
@@ -565,6 +566,16 @@ static void config_skip(config_setting_t *setting)
 void pvio_config_skip(struct pvio_config *cfg)
 {
 	config_skip(cfg->setting);
+}
+
+void pvio_config_set_trial(struct pvio_config_file *file)
+{
+	file->is_trial = true;
+}
+
+bool pvio_config_is_trial(const struct pvio_config *cfg)
+{
+	return cfg->file->is_trial;
 }
 
 int pvio_config_set_int(struct pvio_config *cfg, const char *key, int value)

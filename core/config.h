@@ -80,6 +80,13 @@ void pvio_config_skip(struct pvio_config *cfg);
 int pvio_config_set_int(struct pvio_config *cfg, const char *key, int value);
 
 /*
+ * A trial of the configuration: backends check all they can, but touch nothing
+ * that others see: take no lock, bind and connect no socket, make no interface.
+ */
+void pvio_config_set_trial(struct pvio_config_file *file);
+bool pvio_config_is_trial(const struct pvio_config *cfg);
+
+/*
  * The group as text that parses to the same, for the caller to free(): to
  * compare, or to hand on.  NULL: no memory.  Its keys do not count as read.
  */

@@ -188,11 +188,14 @@ int main(int argc, char **argv)
 		return SERVE_CONFIG;
 	}
 	rc = try_plan(plan);
-	if (rc == SERVE_BUSY && o.is_check)
-		rc = SERVE_OK;
-	if (o.is_check || rc == SERVE_CONFIG) {
+	/* What only could not be opened is tried again by its process. */
+	if (rc != SERVE_OK && (o.is_check || rc == SERVE_CONFIG)) {
 		plan_destroy(plan);
-		return rc;
+		return SERVE_CONFIG;
+	}
+	if (o.is_check) {
+		plan_destroy(plan);
+		return SERVE_OK;
 	}
 	return run(&o, plan);
 }

@@ -178,8 +178,7 @@ static int serve_create(struct serve *s)
 		    i < s->unit->nr_devices;
 	     i++) {
 		rc = serve_create_device(s, s->unit->devices[i]);
-		if (rc < 0 && (first == 0 || rc == -EINVAL ||
-			       first == -EBUSY))
+		if (rc < 0 && (first == 0 || rc == -EINVAL))
 			first = rc;
 	}
 	return first;
@@ -210,16 +209,9 @@ static void serve_destroy(struct serve *s)
 
 static int serve_exit_code(int rc)
 {
-	switch (rc) {
-	case 0:
+	if (rc == 0)
 		return SERVE_OK;
-	case -EINVAL:
-		return SERVE_CONFIG;
-	case -EBUSY:
-		return SERVE_BUSY;
-	default:
-		return SERVE_FAILED;
-	}
+	return rc == -EINVAL ? SERVE_CONFIG : SERVE_FAILED;
 }
 
 /* --- the process ------------------------------------------------------------ */
@@ -266,6 +258,7 @@ int serve_try(const struct plan *plan, const struct plan *running)
 	unsigned int i;
 	int rc, worst = 0;
 
+	pvio_config_set_trial(plan->file);
 	for (i = 0; i < plan->nr_units; i++) {
 		struct serve s = { .unit = &plan->units[i] };
 
@@ -278,13 +271,15 @@ int serve_try(const struct plan *plan, const struct plan *running)
 			continue;
 		}
 		rc = serve_create(&s);
-		if (rc < 0 &&
-		    (worst == 0 || worst == -EBUSY || rc == -EINVAL))
+		if (rc < 0 && (worst == 0 || rc == -EINVAL))
 			worst = rc;
-		/* Left as they are: another unit may want what they hold. */
+		serve_destroy(&s);
 	}
-	/* Now that every device has read its own, what is left is unknown. */
-	if (worst != -EINVAL) {
+	/*
+	 * Now that every device has read its own, what is left is unknown.  A
+	 * device that could not be opened may have left keys unread.
+	 */
+	if (worst == 0) {
 		rc = pvio_config_finish(pvio_config_root(plan->file));
 		if (rc < 0)
 			worst = rc;

@@ -13,7 +13,6 @@ enum serve_exit {
 	SERVE_OK = 0,
 	SERVE_FAILED = 1, /* something could not be opened; has been logged */
 	SERVE_CONFIG = 2, /* the configuration is wrong; has been logged */
-	SERVE_BUSY = 3,	  /* serve_try(): only because it is in use */
 };
 
 /*
@@ -24,9 +23,9 @@ int serve(const struct plan_unit *unit, const struct sockets *sockets,
 	  int link);
 
 /*
- * Create the devices of @plan as serve() would, listen nowhere, and destroy
- * them: does the configuration make sense?  Units whose text @running has too
- * are passed over.  Runs in a process of its own, which ends with the result.
+ * Create the devices of @plan as serve() would, but as a trial: does the
+ * configuration make sense?  Units whose text @running has too are passed over.
+ * Runs in a process of its own, which ends with the result.
  */
 int serve_try(const struct plan *plan, const struct plan *running);
 

@@ -206,8 +206,7 @@ static void supervisor_tried(struct supervisor *s, int status)
 	s->trial = 0;
 	if (s->is_stopping)
 		return;
-	/* A changed guest's image is of course in use: by its process. */
-	if (code != SERVE_OK && code != SERVE_BUSY) {
+	if (code != SERVE_OK) {
 		supervisor_end_reload(s, "cannot be served");
 		return;
 	}
