@@ -39,8 +39,8 @@ static const struct option net_options[] = {
 static const char net_usage[] =
 	"      --tap=IFNAME         a tap interface\n"
 	"      --stream=PATH        a stream socket, as passt has\n"
-	"      --dgram=PATH         a datagram socket; frames come to --local\n"
-	"      --local=PATH         our end of --dgram\n"
+	"      --dgram=PATH         send each frame to this datagram socket\n"
+	"      --local=PATH         and receive at this one\n"
 	"      --echo               send every frame back\n"
 	"      --null               lose every frame\n"
 	"      --mac=MAC            address of the guest's interface\n"
@@ -94,6 +94,10 @@ static int net_option(void *arg, int val, const char *value)
 
 static int net_write_backend(const struct net *n, FILE *config)
 {
+	if (n->local && n->type != OPT_DGRAM) {
+		fputs("pvio-net: --local is for --dgram\n", stderr);
+		return -EINVAL;
+	}
 	fputs("backend = { ", config);
 	switch (n->type) {
 	case OPT_TAP:
@@ -105,10 +109,13 @@ static int net_write_backend(const struct net *n, FILE *config)
 		backend_program_quote(config, "path", n->value);
 		break;
 	case OPT_DGRAM:
+		if (!n->local) {
+			fputs("pvio-net: --dgram needs --local\n", stderr);
+			return -EINVAL;
+		}
 		backend_program_quote(config, "type", "dgram");
-		backend_program_quote(config, "path", n->value);
-		if (n->local)
-			backend_program_quote(config, "local", n->local);
+		backend_program_quote(config, "remote", n->value);
+		backend_program_quote(config, "local", n->local);
 		break;
 	case OPT_ECHO:
 		backend_program_quote(config, "type", "echo");

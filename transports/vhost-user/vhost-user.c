@@ -20,10 +20,10 @@
  */
 #include "vhost-user.h"
 
+#include "core/listen.h"
 #include "core/worker.h"
 
 #include <errno.h>
-#include <grp.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -36,50 +36,10 @@
 
 /* --- configuration ---------------------------------------------------------- */
 
-static int vu_read_mode(struct vu *vu, struct pvio_config *cfg)
-{
-	const char *text = NULL;
-	char *end;
-	long mode;
-
-	if (pvio_config_string_opt(cfg, "socket_mode", &text) < 0)
-		return -EINVAL;
-	if (!text)
-		return 0;
-	mode = strtol(text, &end, 8);
-	if (*text == '\0' || *end != '\0' || mode < 0 || mode > 0777)
-		return pvio_config_error(cfg, "socket_mode",
-					 "\"%s\" is no mode like \"0660\"",
-					 text);
-	vu->socket_mode = mode;
-	return 0;
-}
-
-static int vu_read_group(struct vu *vu, struct pvio_config *cfg)
-{
-	const char *text = NULL;
-	const struct group *group;
-	char *end;
-	long gid;
-
-	if (pvio_config_string_opt(cfg, "socket_group", &text) < 0)
-		return -EINVAL;
-	if (!text)
-		return 0;
-	group = getgrnam(text);
-	if (group) {
-		vu->socket_group = group->gr_gid;
-		return 0;
-	}
-	gid = strtol(text, &end, 10);
-	if (*text == '\0' || *end != '\0' || gid < 0)
-		return pvio_config_error(cfg, "socket_group",
-					 "there is no group \"%s\"", text);
-	vu->socket_group = gid;
-	return 0;
-}
-
-/* "socket", or "fd", not both. */
+/*
+ * "socket", "fd", or both: then the socket at that path was opened by somebody
+ * else, and this is it.
+ */
 static int vu_read_socket(struct vu *vu, struct pvio_config *cfg)
 {
 	uint64_t fd = UINT64_MAX;
@@ -89,10 +49,10 @@ static int vu_read_socket(struct vu *vu, struct pvio_config *cfg)
 	if (pvio_config_string_opt(cfg, "socket", &path) < 0 ||
 	    pvio_config_uint_opt(cfg, "fd", 0, INT32_MAX, &fd) < 0)
 		return -EINVAL;
-	if (!path == (fd == UINT64_MAX))
-		return pvio_config_error(cfg, path ? "fd" : "socket",
-					 "one of socket and fd is needed");
-	if (path) {
+	if (!path && fd == UINT64_MAX)
+		return pvio_config_error(cfg, "socket",
+					 "socket or fd is needed");
+	if (fd == UINT64_MAX) {
 		if (strlen(path) >= sizeof(((struct sockaddr_un *)0)->sun_path))
 			return pvio_config_error(
 				cfg, "socket",
@@ -126,7 +86,8 @@ static int vu_read_config(struct vu *vu, struct pvio_config *cfg)
 				 &vu->reconnect_ms) < 0 ||
 	    pvio_config_uint_opt(cfg, "timeout_ms", 1, 3600000,
 				 &vu->timeout_ms) < 0 ||
-	    vu_read_mode(vu, cfg) < 0 || vu_read_group(vu, cfg) < 0)
+	    pvio_listen_read_config(cfg, &vu->socket_mode,
+				    &vu->socket_group) < 0)
 		return -EINVAL;
 	vu->mode = (enum vu_mode)mode;
 	return 0;
