@@ -53,6 +53,18 @@ pvio_block_LDADD = $(tool_libs)
 pvio_net_SOURCES = $(backend_program_sources) tools/pvio-net/main.c
 pvio_net_LDADD = $(tool_libs)
 
+# Benchmarks measure the inside, so they take the library's objects.
+noinst_PROGRAMS += pvio-bench
+pvio_bench_SOURCES = \
+	tools/bench/bench.h \
+	tools/bench/block.c \
+	tools/bench/main.c \
+	tools/bench/report.c \
+	tools/bench/report.h \
+	tools/bench/ring.c \
+	$(NULL)
+pvio_bench_LDADD = libguest.la libpvio-production.la $(library_libs)
+
 # --- files that name where things are installed ------------------------------
 tools_generated = \
 	tools/pvio-block/50-pvio-block.json \

@@ -16,6 +16,7 @@ static const struct bench_command {
 	int (*run)(int argc, char **argv);
 	const char *help;
 } bench_commands[] = {
+	{ "block", bench_block, "requests a second of a disk" },
 	{ "ring", bench_ring, "virtqueues between two threads that poll" },
 };
 
