@@ -194,7 +194,7 @@ static void session_memory_gone(void *arg, int rc)
 	vu_session_gone(vu);
 }
 
-static void session_rings_gone(struct vu_session *s, int rc)
+static void session_calls_gone(struct vu_session *s, int rc)
 {
 	struct pvio_map *map;
 
@@ -208,6 +208,17 @@ static void session_rings_gone(struct vu_session *s, int rc)
 		return;
 	}
 	pvio_device_set_memory(s->dev, map, session_memory_gone, s);
+}
+
+static void session_drop_call(struct vu_session *s, unsigned int ring)
+{
+	pvio_device_vq_set_call_fd(s->dev, ring, -1, vu_step_done, s);
+}
+
+static void session_rings_gone(struct vu_session *s, int rc)
+{
+	(void)rc;
+	vu_rings_each(s, session_drop_call, session_calls_gone);
 }
 
 static void session_end(struct pvio_job *job)
