@@ -2,7 +2,8 @@
 #
 # One program a subject.  Its four lines go into the local.mk of its directory;
 # see tests/unit/local.mk.
-EXTRA_DIST += tests/check_main.h tests/net_rig.h tests/vhost-user-rig.h
+EXTRA_DIST += tests/check_main.h tests/net_rig.h tests/vhost-user-rig.h \
+	tests/hostile/vhost-user-hostile.h
 
 include $(srcdir)/tests/unit/local.mk
 include $(srcdir)/tests/hostile/local.mk

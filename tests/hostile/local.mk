@@ -6,4 +6,10 @@ tests_hostile_check_block_SOURCES = tests/hostile/check_block.c $(block_rig)
 tests_hostile_check_block_CPPFLAGS = $(test_cppflags) $(block_plugins)
 tests_hostile_check_block_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_hostile_check_block_LDADD = $(test_libs)
+
+check_PROGRAMS += tests/hostile/check_vhost_user_wire
+TESTS += tests/hostile/check_vhost_user_wire
+tests_hostile_check_vhost_user_wire_CPPFLAGS = $(test_cppflags)
+tests_hostile_check_vhost_user_wire_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_hostile_check_vhost_user_wire_LDADD = $(test_libs)
 endif
