@@ -38,4 +38,18 @@ tests_hostile_check_device_CPPFLAGS = $(rig_cppflags)
 tests_hostile_check_device_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_hostile_check_device_LDFLAGS = $(rig_ldflags)
 tests_hostile_check_device_LDADD = $(test_libs)
+
+check_PROGRAMS += tests/unit/check_loopback
+TESTS += tests/unit/check_loopback
+tests_unit_check_loopback_SOURCES = tests/unit/check_loopback.c $(rig_sources)
+tests_unit_check_loopback_CPPFLAGS = $(rig_cppflags)
+tests_unit_check_loopback_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_check_loopback_LDFLAGS = $(rig_ldflags)
+tests_unit_check_loopback_LDADD = $(test_libs)
+
+check_PROGRAMS += tests/unit/check_rng
+TESTS += tests/unit/check_rng
+tests_unit_check_rng_CPPFLAGS = $(test_cppflags)
+tests_unit_check_rng_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_check_rng_LDADD = $(test_libs)
 endif
