@@ -9,6 +9,7 @@
 
 #include "config-internal.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,6 +36,10 @@ static void text_float(FILE *out, double value)
 {
 	char number[64];
 
+	if (isinf(value)) {
+		fputs(value < 0 ? "-1e999" : "1e999", out);
+		return;
+	}
 	snprintf(number, sizeof(number), "%.17g", value);
 	/* "5" would come back as an integer. */
 	fprintf(out, "%s%s", number, strpbrk(number, ".e") ? "" : ".0");

@@ -2,10 +2,16 @@
 #
 # One program a subject.  Its four lines go into the local.mk of its directory;
 # see tests/unit/local.mk.
-EXTRA_DIST += tests/check_main.h tests/net_rig.h tests/vhost-user-rig.h \
-	tests/hostile/vhost-user-hostile.h
+EXTRA_DIST += \
+	tests/check_main.h \
+	tests/hostile/vhost-user-hostile.h \
+	tests/lsan.supp \
+	tests/net_rig.h \
+	tests/vhost-user-rig.h \
+	$(NULL)
 
 include $(srcdir)/tests/unit/local.mk
 include $(srcdir)/tests/hostile/local.mk
 include $(srcdir)/tests/guests/local.mk
 include $(srcdir)/tests/device/local.mk
+include $(srcdir)/tests/fuzz/local.mk

@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# A fuzz target "ring" is tests/fuzz/fuzz_ring.c with LLVMFuzzerTestOneInput(),
+# tests/fuzz/corpus/ring/, perhaps tests/fuzz/ring.dict, and below: its name in
+# fuzz_targets, and the lines of the program that replays its corpus in
+# "make check".  "make fuzz" does the rest.
+FUZZ_SECONDS = 60
+fuzz_targets = \
+	config \
+	$(NULL)
+FUZZ_TARGETS = $(fuzz_targets)
+
+EXTRA_DIST += tests/fuzz/run.sh tests/fuzz/corpus tests/fuzz/config.dict
+replay_cppflags = $(test_cppflags) \
+	-DCORPUS=\"$(abs_srcdir)/tests/fuzz/corpus/
+
+check_PROGRAMS += tests/fuzz/replay_config
+TESTS += tests/fuzz/replay_config
+tests_fuzz_replay_config_SOURCES = tests/fuzz/replay.c tests/fuzz/fuzz_config.c
+tests_fuzz_replay_config_CPPFLAGS = $(replay_cppflags)config\"
+tests_fuzz_replay_config_LDADD = $(test_libs)
+
+fuzz:
+	@FUZZ_CC='$(FUZZ_CC)' FUZZ_SECONDS='$(FUZZ_SECONDS)' \
+	FUZZ_TARGETS='$(FUZZ_TARGETS)' srcdir='$(srcdir)' \
+	FUZZ_SOURCES='$(library_sources) $(guest_sources)' \
+	FUZZ_LIBS='$(library_libs)' \
+	FUZZ_FLAGS='-DPVIO_MEMORY_CHECKED $(AM_CPPFLAGS) $(AM_CFLAGS)' \
+	$(SHELL) $(srcdir)/tests/fuzz/run.sh
+
+clean-local:
+	rm -rf fuzz-build fuzz-findings
