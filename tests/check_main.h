@@ -43,7 +43,6 @@ static inline int check_run(const char *name, void (*setup)(void),
 	int main(void)                                                     \
 	{                                                                  \
 		const TTest *const tests[] = { __VA_ARGS__ };              \
-                                                                           \
 		return check_run(name, setup, teardown, tests,             \
 				 sizeof(tests) / sizeof(tests[0]));        \
 	}

@@ -15,3 +15,4 @@ include $(srcdir)/tests/hostile/local.mk
 include $(srcdir)/tests/guests/local.mk
 include $(srcdir)/tests/device/local.mk
 include $(srcdir)/tests/fuzz/local.mk
+include $(srcdir)/tests/policy/local.mk

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * check_memory.c - mapping, translating and copying guest memory
+ * check_memory.c - mapping and translating guest memory
  *
  * Guest RAM is a memfd; what is at which place of it is written through a
  * mapping of the test's own.
@@ -11,7 +11,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -427,129 +426,6 @@ START_TEST(region_of_a_map_stays_mapped_until_the_last_reference)
 }
 END_TEST
 
-/* --- files that shrink ------------------------------------------------------ */
-
-/* R34: memory that goes away under a device */
-START_TEST(truncated_file_is_read_as_zero_and_costs_only_the_mapping)
-{
-	struct pvio_map *map = three_regions();
-	struct pvio_mapping *other, *m = map->region[0].mapping;
-	volatile uint8_t *p = map->region[0].host; /* file page 8 */
-	char bytes[16];
-
-	ck_assert_int_eq(pvio_mapping_wrap(bytes, sizeof(bytes), &other), 0);
-	ck_assert_int_eq(ftruncate(ram_fd, (off_t)(9 * PAGE)), 0);
-	ck_assert(pvio_mapping_is_lost(m));
-	ck_assert(!pvio_map_is_lost(map));
-
-	/* What is left is as it was; what is gone reads zero and is marked. */
-	ck_assert_uint_eq(p[PAGE - 1], ram[9 * PAGE - 1]);
-	ck_assert_uint_eq(p[2 * PAGE + 5], 0);
-	ck_assert(pvio_mapping_has_faulted(m));
-	ck_assert(pvio_map_is_lost(map));
-	/* Everything behind it goes with it, and can be written. */
-	p[4 * PAGE - 1] = 1;
-	ck_assert_uint_eq(p[4 * PAGE - 1], 1);
-	/* The page between faults by itself. */
-	ck_assert_uint_eq(p[PAGE], 0);
-
-	ck_assert(!pvio_mapping_has_faulted(map->region[1].mapping));
-	ck_assert(!pvio_mapping_is_lost(other));
-	pvio_mapping_put(other);
-	pvio_map_put(map);
-}
-END_TEST
-
-START_TEST(hint_goes_when_the_lost_mapping_does)
-{
-	struct pvio_mapping *m = mapping(4 * PAGE, PAGE);
-	struct pvio_map *map;
-	struct pvio_region r = { .size = PAGE, .mapping = m };
-	struct pvio_region good = { .size = PAGE, .mapping = mapping(0, PAGE) };
-
-	ck_assert_int_eq(pvio_map_create(&good, 1, &map), 0);
-	ck_assert(!*map->lost_hint);
-	ck_assert_int_eq(ftruncate(ram_fd, (off_t)PAGE), 0);
-	*(volatile uint8_t *)pvio_mapping_host(m) = 1;
-	ck_assert(*map->lost_hint);
-	ck_assert(!pvio_map_is_lost(map));
-	pvio_mapping_put(r.mapping);
-	ck_assert(!*map->lost_hint);
-	pvio_map_put(map);
-	pvio_mapping_put(good.mapping);
-}
-END_TEST
-
-START_TEST(sealed_file_is_never_lost)
-{
-	struct pvio_mapping *m;
-
-	ck_assert_int_eq(fcntl(ram_fd, F_ADD_SEALS, F_SEAL_SHRINK), 0);
-	m = mapping(0, ram_size);
-	ck_assert_int_eq(ftruncate(ram_fd, 0), -1);
-	ck_assert(!pvio_mapping_is_lost(m));
-	pvio_mapping_put(m);
-}
-END_TEST
-
-static void *touch_lost(void *arg)
-{
-	struct pvio_mapping *m = arg;
-	volatile uint8_t *p = pvio_mapping_host(m);
-	uint64_t i, sum = 0;
-
-	for (i = 0; i < pvio_mapping_size(m); i += PAGE)
-		sum += p[i];
-	return (void *)(uintptr_t)sum;
-}
-
-static void *map_and_unmap(void *arg)
-{
-	bool *stop = arg;
-
-	while (!pvio_load_once(stop)) {
-		struct pvio_mapping *a = mapping(0, PAGE);
-		struct pvio_mapping *b = mapping(0, PAGE);
-
-		pvio_mapping_put(a);
-		pvio_mapping_put(b);
-	}
-	return NULL;
-}
-
-START_TEST(threads_fault_while_others_map)
-{
-	struct pvio_mapping *m[8];
-	pthread_t churn, thread[2];
-	bool stop = false;
-	void *sum;
-	int i, j;
-
-	ck_assert_int_eq(pthread_create(&churn, NULL, map_and_unmap, &stop),
-			 0);
-	for (i = 0; i < 50; i++) {
-		ck_assert_int_eq(ftruncate(ram_fd, (off_t)ram_size), 0);
-		for (j = 0; j < 8; j++)
-			m[j] = mapping(8 * PAGE, 8 * PAGE);
-		ck_assert_int_eq(ftruncate(ram_fd, (off_t)(8 * PAGE)), 0);
-		for (j = 0; j < 2; j++)
-			pthread_create(&thread[j], NULL, touch_lost, m[j]);
-		for (j = 2; j < 8; j++)
-			ck_assert_ptr_null(touch_lost(m[j]));
-		for (j = 0; j < 2; j++) {
-			pthread_join(thread[j], &sum);
-			ck_assert_ptr_null(sum);
-		}
-		for (j = 0; j < 8; j++) {
-			ck_assert(pvio_mapping_has_faulted(m[j]));
-			pvio_mapping_put(m[j]);
-		}
-	}
-	pvio_store_once(&stop, true);
-	pthread_join(churn, NULL);
-}
-END_TEST
-
 /* --- dirty log -------------------------------------------------------------- */
 
 static struct pvio_map *logged_map(uint8_t *bits, uint64_t bytes)
@@ -624,110 +500,6 @@ START_TEST(written_iovecs_are_marked_at_their_gpa)
 }
 END_TEST
 
-/* --- iovecs ----------------------------------------------------------------- */
-
-static char text[] = "0123456789";
-/* "01" "" "234" "5" "6789": empty entries are legal. */
-static const struct iovec pieces[] = {
-	{ text, 2 }, { text + 2, 0 }, { text + 2, 3 },
-	{ text + 5, 1 }, { text + 6, 4 },
-};
-
-START_TEST(bytes_are_copied_across_entries)
-{
-	char out[16], expected[16];
-	size_t offset, len, n;
-
-	for (offset = 0; offset <= 12; offset++)
-		for (len = 0; len <= 12; len++) {
-			n = offset > 10 ? 0 : pvio_min(len, 10 - offset);
-			memset(expected, '.', sizeof(expected));
-			memcpy(expected, text + (n ? offset : 0), n);
-			memset(out, '.', sizeof(out));
-			ck_assert_uint_eq(pvio_iov_get(pieces, 5, offset, out,
-						       len), n);
-			ck_assert_mem_eq(out, expected, sizeof(out));
-			memset(out, '.', sizeof(out));
-			pvio_memory_request_begin();
-			ck_assert_uint_eq(pvio_iov_fetch(pieces, 5, offset,
-							 out, len), n);
-			ck_assert_mem_eq(out, expected, sizeof(out));
-		}
-	ck_assert_uint_eq(pvio_iov_length(pieces, 5), 10);
-	ck_assert_uint_eq(pvio_iov_get(pieces, 0, 0, out, 1), 0);
-	ck_assert_uint_eq(pvio_iov_get(pieces, 5, SIZE_MAX, out, SIZE_MAX), 0);
-}
-END_TEST
-
-START_TEST(bytes_are_put_and_zeroed_across_entries)
-{
-	char bytes[8] = "........";
-	struct iovec iov[] = { { bytes + 4, 2 }, { bytes, 3 } };
-
-	ck_assert_uint_eq(pvio_iov_put(iov, 2, 1, "abc", 3), 3);
-	ck_assert_mem_eq(bytes, "bc...a..", 8);
-	ck_assert_uint_eq(pvio_iov_put(iov, 2, 4, "xyz", 3), 1);
-	ck_assert_mem_eq(bytes, "bcx..a..", 8);
-	ck_assert_uint_eq(pvio_iov_zero(iov, 2, 1, 2), 2);
-	ck_assert_mem_eq(bytes, "\0cx..\0..", 8);
-	ck_assert_uint_eq(pvio_iov_zero(iov, 2, 0, SIZE_MAX), 5);
-}
-END_TEST
-
-START_TEST(guest_to_guest_copy_follows_both_sides)
-{
-	char bytes[10];
-	struct iovec to[] = { { bytes, 1 }, { bytes + 1, 4 }, { bytes, 0 },
-			      { bytes + 5, 5 } };
-	size_t from, at, len, n;
-
-	for (from = 0; from <= 11; from++)
-		for (at = 0; at <= 11; at++)
-			for (len = 0; len <= 12; len++) {
-				memset(bytes, '.', sizeof(bytes));
-				n = pvio_min(len, from < 10 ? 10 - from : 0);
-				n = pvio_min(n, at < 10 ? 10 - at : 0);
-				ck_assert_uint_eq(
-					pvio_iov_copy(to, 4, at, pieces, 5,
-						      from, len), n);
-				if (n)
-					ck_assert_mem_eq(bytes + at,
-							 text + from, n);
-			}
-}
-END_TEST
-
-START_TEST(slice_is_the_same_bytes_or_an_error)
-{
-	struct iovec out[5];
-	size_t offset, len, i;
-	char got[16];
-	int nr;
-
-	for (offset = 0; offset <= 11; offset++)
-		for (len = 0; len <= 11; len++) {
-			nr = pvio_iov_slice(pieces, 5, offset, len, out, 5);
-			if (offset + len > 10) {
-				ck_assert_int_eq(nr, -EFAULT);
-				continue;
-			}
-			ck_assert_int_ge(nr, 0);
-			ck_assert_uint_eq(pvio_iov_length(out, nr), len);
-			ck_assert_uint_eq(pvio_iov_get(out, nr, 0, got, 16),
-					  len);
-			if (len)
-				ck_assert_mem_eq(got, text + offset, len);
-			for (i = 0; i < (size_t)nr; i++)
-				ck_assert_uint_gt(out[i].iov_len, 0);
-		}
-	ck_assert_int_eq(pvio_iov_slice(pieces, 5, 1, 2, out, 1), -E2BIG);
-	ck_assert_int_eq(pvio_iov_slice(pieces, 5, SIZE_MAX, SIZE_MAX, out, 5),
-			 -EFAULT);
-	ck_assert_int_eq(pvio_iov_slice(pieces, 5, 1, SIZE_MAX, out, 5),
-			 -EFAULT);
-}
-END_TEST
-
 /* --- flavours --------------------------------------------------------------- */
 
 #ifdef PVIO_MEMORY_CHECKED
@@ -746,6 +518,7 @@ START_TEST(double_fetch_is_reported)
 {
 	uint8_t copy[200];
 	uint16_t *word = (uint16_t *)(ram + 300);
+	const struct iovec bulk = { ram + 1000, 10 };
 	int i;
 
 	pvio_memory_double_fetch = on_double_fetch;
@@ -760,8 +533,8 @@ START_TEST(double_fetch_is_reported)
 	ck_assert_uint_eq(nr_double, 2);
 	/* An index is polled; bulk data is not metadata. */
 	pvio_guest_index_load(word);
-	ck_assert_uint_eq(pvio_iov_get(pieces, 5, 0, copy, 10), 10);
-	ck_assert_uint_eq(pvio_iov_get(pieces, 5, 0, copy, 10), 10);
+	ck_assert_uint_eq(pvio_iov_get(&bulk, 1, 0, copy, 10), 10);
+	ck_assert_uint_eq(pvio_iov_get(&bulk, 1, 0, copy, 10), 10);
 	ck_assert_uint_eq(nr_double, 2);
 	/* The next request starts afresh. */
 	pvio_memory_request_begin();
@@ -828,18 +601,12 @@ CHECK_MAIN("memory", setup, teardown, mapping_shows_the_file_from_its_offset,
 	   map_of_many_regions_finds_each_and_no_more_than_the_limit,
 	   empty_map_translates_nothing,
 	   region_of_a_map_stays_mapped_until_the_last_reference,
-	   truncated_file_is_read_as_zero_and_costs_only_the_mapping,
-	   hint_goes_when_the_lost_mapping_does, sealed_file_is_never_lost,
-	   threads_fault_while_others_map, written_pages_are_marked_and_no_others,
+	   written_pages_are_marked_and_no_others,
 	   mark_past_the_log_is_left_out,
-	   written_iovecs_are_marked_at_their_gpa,
-	   bytes_are_copied_across_entries,
-	   bytes_are_put_and_zeroed_across_entries,
-	   guest_to_guest_copy_follows_both_sides,
 #ifdef PVIO_MEMORY_CHECKED
 	   double_fetch_is_reported,
 #endif
 #ifdef PVIO_MEMORY_GUARD
 	   mapping_lies_between_guard_pages,
 #endif
-	   slice_is_the_same_bytes_or_an_error)
+	   written_iovecs_are_marked_at_their_gpa)

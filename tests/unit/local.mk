@@ -6,6 +6,12 @@ tests_unit_check_config_CPPFLAGS = $(test_cppflags)
 tests_unit_check_config_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_check_config_LDADD = $(test_libs)
 
+check_PROGRAMS += tests/unit/check_iov
+TESTS += tests/unit/check_iov
+tests_unit_check_iov_CPPFLAGS = $(test_cppflags)
+tests_unit_check_iov_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_check_iov_LDADD = $(test_libs)
+
 check_PROGRAMS += tests/unit/check_log
 TESTS += tests/unit/check_log
 tests_unit_check_log_CPPFLAGS = $(test_cppflags)
@@ -40,6 +46,12 @@ tests_unit_plugin_good_la_LDFLAGS = $(test_module_ldflags)
 tests_unit_plugin_none_la_LDFLAGS = $(test_module_ldflags)
 tests_unit_plugin_wrong_abi_la_LDFLAGS = $(test_module_ldflags)
 test_module_ldflags = $(AM_LDFLAGS) -module -avoid-version -rpath /nowhere
+
+check_PROGRAMS += tests/unit/check_sigbus
+TESTS += tests/unit/check_sigbus
+tests_unit_check_sigbus_CPPFLAGS = $(test_cppflags)
+tests_unit_check_sigbus_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_check_sigbus_LDADD = $(test_libs)
 
 check_PROGRAMS += tests/unit/check_stats
 TESTS += tests/unit/check_stats
