@@ -65,7 +65,7 @@ struct tap_port {
 	bool gone;              /* the interface does not exist any more */
 	bool starved;           /* waits for rx_ready() */
 	size_t largest;         /* frame without segmentation offload */
-	struct iovec iov[IOV_MAX];
+	struct iovec *iov; /* owned; [IOV_MAX] */
 	uint8_t scratch[PVIO_NET_MAX_FRAME];
 };
 
@@ -540,6 +540,7 @@ static void tap_stop_port(void *p)
 		event_free(port->readable);
 	if (port->writable)
 		event_free(port->writable);
+	free(port->iov);
 	free(port);
 }
 
@@ -564,7 +565,8 @@ static int tap_start_port(void *backend, unsigned int pair,
 				   tap_on_readable, port);
 	port->writable = event_new(base, port->fd, EV_WRITE, tap_on_writable,
 				   port);
-	if (!port->readable || !port->writable ||
+	port->iov = calloc(IOV_MAX, sizeof(*port->iov));
+	if (!port->readable || !port->writable || !port->iov ||
 	    event_add(port->readable, NULL) < 0) {
 		tap_stop_port(port);
 		return -ENOMEM;
