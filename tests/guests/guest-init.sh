@@ -15,7 +15,8 @@ mount -t proc proc /proc
 mount -t sysfs sys /sys
 mount -t devtmpfs dev /dev
 echo 3 >/proc/sys/kernel/printk
-echo 0 >/proc/sys/net/ipv6/conf/default/accept_dad
+[ ! -e /proc/sys/net/ipv6 ] ||
+	echo 0 >/proc/sys/net/ipv6/conf/default/accept_dad
 
 say()
 {
