@@ -52,4 +52,12 @@ TESTS += tests/unit/check_rng
 tests_unit_check_rng_CPPFLAGS = $(test_cppflags)
 tests_unit_check_rng_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_check_rng_LDADD = $(test_libs)
+
+check_PROGRAMS += tests/unit/check_examples
+TESTS += tests/unit/check_examples
+tests_unit_check_examples_CPPFLAGS = $(AM_CPPFLAGS) \
+	-DEXAMPLES_DIR='"$(abs_builddir)/examples/.libs"'
+tests_unit_check_examples_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_check_examples_LDADD = libguest.la libpvio.la $(CHECK_LIBS) \
+	$(library_libs)
 endif
