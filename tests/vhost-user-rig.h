@@ -57,16 +57,14 @@ static inline void rig_init(struct rig *rig, const char *model,
 	ck_assert_ptr_nonnull(mkdtemp(rig->dir));
 	snprintf(rig->path, sizeof(rig->path), "%s/s", rig->dir);
 	ck_assert_int_eq(pvio_worker_create("test", &rig->worker), 0);
-	snprintf(transport, sizeof(transport), "socket = \"%s\"; %s",
-		 rig->path, extra);
+	snprintf(transport, sizeof(transport), "socket = \"%s\"; %s", rig->path,
+		 extra);
 	rig_device(rig, model, transport);
 	guest_memory_init(&rig->mem);
-	ck_assert_int_eq(guest_memory_add(&rig->mem, RIG_RAM_GPA,
-					  RIG_RAM_BYTES),
-			 0);
-	ck_assert_int_eq(guest_memory_add(&rig->mem, RIG_HIGH_GPA,
-					  RIG_RAM_BYTES),
-			 0);
+	ck_assert_int_eq(
+		guest_memory_add(&rig->mem, RIG_RAM_GPA, RIG_RAM_BYTES), 0);
+	ck_assert_int_eq(
+		guest_memory_add(&rig->mem, RIG_HIGH_GPA, RIG_RAM_BYTES), 0);
 }
 
 static inline void rig_start(struct rig *rig)
@@ -120,15 +118,15 @@ static inline unsigned int rig_count_maps(void)
 
 /* --- a guest ------------------------------------------------------------------ */
 
-static inline struct guest_device *
-rig_open_with(struct rig *rig, struct guest_vu_options options)
+static inline struct guest_device *rig_open_with(
+	struct rig *rig, struct guest_vu_options options)
 {
 	struct guest_device *gd;
 
 	options.step = rig->worker;
 	options.fd = -1;
-	ck_assert_int_eq(guest_device_open_vhost_user_with(
-				 rig->path, &rig->mem, &options, &gd),
+	ck_assert_int_eq(guest_device_open_vhost_user_with(rig->path, &rig->mem,
+							   &options, &gd),
 			 0);
 	return gd;
 }

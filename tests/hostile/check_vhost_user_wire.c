@@ -27,8 +27,8 @@ START_TEST(message_that_comes_byte_by_byte_is_served)
 
 	hostile_connect();
 	for (i = 0; i < sizeof(msg); i++) {
-		expect_ok(guest_vu_send_bytes(&vu, (char *)&msg + i, 1, NULL,
-					      0));
+		expect_ok(
+			guest_vu_send_bytes(&vu, (char *)&msg + i, 1, NULL, 0));
 		rig_settle(&rig);
 	}
 	ck_assert_int_eq(guest_vu_receive(&vu, &reply, 5000), 0);
@@ -75,8 +75,8 @@ END_TEST
 START_TEST(message_larger_than_any_closes)
 {
 	static const uint32_t sizes[] = { 4097, 65536, 0x7fffffff, 0xffffffff };
-	struct vu_header h =
-		header(VU_SET_FEATURES, VU_VERSION | VU_NEED_REPLY, sizes[_i]);
+	struct vu_header h = header(VU_SET_FEATURES, VU_VERSION | VU_NEED_REPLY,
+				    sizes[_i]);
 
 	hostile_connect();
 	expect_close(guest_vu_send_bytes(&vu, &h, sizeof(h), NULL, 0));
@@ -87,12 +87,15 @@ END_TEST
 START_TEST(payload_of_the_wrong_size_is_refused)
 {
 	static const uint32_t requests[] = {
-		VU_SET_FEATURES,  VU_SET_OWNER,	     VU_SET_MEM_TABLE,
-		VU_SET_VRING_NUM, VU_SET_VRING_ADDR, VU_SET_VRING_BASE,
-		VU_SET_VRING_KICK, VU_SET_VRING_CALL, VU_SET_VRING_ERR,
-		VU_SET_PROTOCOL_FEATURES, VU_SET_VRING_ENABLE, VU_SET_CONFIG,
-		VU_SET_INFLIGHT_FD, VU_RESET_DEVICE, VU_ADD_MEM_REG,
-		VU_REM_MEM_REG,	  VU_SET_STATUS,
+		VU_SET_FEATURES,     VU_SET_OWNER,
+		VU_SET_MEM_TABLE,    VU_SET_VRING_NUM,
+		VU_SET_VRING_ADDR,   VU_SET_VRING_BASE,
+		VU_SET_VRING_KICK,   VU_SET_VRING_CALL,
+		VU_SET_VRING_ERR,    VU_SET_PROTOCOL_FEATURES,
+		VU_SET_VRING_ENABLE, VU_SET_CONFIG,
+		VU_SET_INFLIGHT_FD,  VU_RESET_DEVICE,
+		VU_ADD_MEM_REG,      VU_REM_MEM_REG,
+		VU_SET_STATUS,
 	};
 	static const uint8_t bytes[4096];
 	size_t i;
@@ -100,8 +103,8 @@ START_TEST(payload_of_the_wrong_size_is_refused)
 	hostile_connect();
 	for (i = 0; i < pvio_array_size(requests); i++) {
 		expect_nak(guest_vu_tell(&vu, requests[i], bytes, 5, NULL, 0));
-		expect_nak(guest_vu_tell(&vu, requests[i], bytes, 4096, NULL,
-					 0));
+		expect_nak(
+			guest_vu_tell(&vu, requests[i], bytes, 4096, NULL, 0));
 	}
 }
 END_TEST
@@ -120,7 +123,8 @@ END_TEST
 /* U03: reserved flags are ignored. */
 START_TEST(reserved_flags_are_ignored)
 {
-	struct vu_header h = header(VU_GET_FEATURES, VU_VERSION | 0xfffffff0, 0);
+	struct vu_header h = header(VU_GET_FEATURES, VU_VERSION | 0xfffffff0,
+				    0);
 	struct guest_vu_reply reply;
 
 	hostile_connect();
@@ -135,10 +139,22 @@ END_TEST
 START_TEST(unknown_request_is_refused)
 {
 	static const uint32_t requests[] = {
-		0, 255, 0xffffffff, VU_IOTLB_MSG, VU_SET_VRING_ENDIAN,
-		VU_POSTCOPY_ADVISE, VU_POSTCOPY_LISTEN, VU_POSTCOPY_END,
-		VU_SET_DEVICE_STATE_FD, VU_CHECK_DEVICE_STATE, 26, 27, 33, 41,
-		44, 45,
+		0,
+		255,
+		0xffffffff,
+		VU_IOTLB_MSG,
+		VU_SET_VRING_ENDIAN,
+		VU_POSTCOPY_ADVISE,
+		VU_POSTCOPY_LISTEN,
+		VU_POSTCOPY_END,
+		VU_SET_DEVICE_STATE_FD,
+		VU_CHECK_DEVICE_STATE,
+		26,
+		27,
+		33,
+		41,
+		44,
+		45,
 	};
 	uint8_t bytes[32] = { 0xff };
 	int fd = hostile_eventfd();
@@ -146,8 +162,8 @@ START_TEST(unknown_request_is_refused)
 
 	hostile_connect();
 	for (i = 0; i < pvio_array_size(requests); i++) {
-		expect_nak(guest_vu_tell(&vu, requests[i], bytes,
-					 sizeof(bytes), &fd, 1));
+		expect_nak(guest_vu_tell(&vu, requests[i], bytes, sizeof(bytes),
+					 &fd, 1));
 		expect_ok(guest_vu_send(&vu, requests[i], 0, bytes, 8, &fd, 1));
 		expect_alive();
 	}
@@ -209,8 +225,8 @@ START_TEST(too_few_fds_are_refused)
 	single.region = table.region[0];
 	expect_nak(guest_vu_tell(&vu, VU_SET_MEM_TABLE, &table, 8 + 64,
 				 &rig.mem.region[0].fd, 1));
-	expect_nak(guest_vu_tell(&vu, VU_SET_MEM_TABLE, &table, 8 + 64, NULL,
-				 0));
+	expect_nak(
+		guest_vu_tell(&vu, VU_SET_MEM_TABLE, &table, 8 + 64, NULL, 0));
 	expect_nak(guest_vu_tell(&vu, VU_ADD_MEM_REG, &single, sizeof(single),
 				 NULL, 0));
 	expect_nak(guest_vu_tell(&vu, VU_SET_VRING_KICK, &ring, sizeof(ring),
@@ -331,8 +347,8 @@ START_TEST(fd_of_the_wrong_type_is_refused)
 		if (!is_event && !is_pipe)
 			expect_nak(tell_kind(VU_SET_VRING_CALL, &ring, 8, k));
 		if (!is_socket)
-			expect_nak(tell_kind(VU_SET_BACKEND_REQ_FD, NULL, 0,
-					     k));
+			expect_nak(
+				tell_kind(VU_SET_BACKEND_REQ_FD, NULL, 0, k));
 		/* Nobody looks at what comes with SET_LOG_FD (U32). */
 		expect_ok(tell_kind(VU_SET_LOG_FD, NULL, 0, k));
 	}
@@ -348,9 +364,8 @@ START_TEST(backend_channel_full_of_rubbish_is_harmless)
 	static const char rubbish[65536];
 	int pair[2], i;
 
-	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0,
-				    pair),
-			 0);
+	ck_assert_int_eq(
+		socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair), 0);
 	hostile_ready();
 	expect_ok(guest_vu_tell(&vu, VU_SET_BACKEND_REQ_FD, NULL, 0, &pair[1],
 				1));
@@ -375,9 +390,8 @@ START_TEST(backend_channel_nobody_reads_is_bounded)
 {
 	int pair[2], i;
 
-	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0,
-				    pair),
-			 0);
+	ck_assert_int_eq(
+		socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair), 0);
 	hostile_ready();
 	expect_ok(guest_vu_tell(&vu, VU_SET_BACKEND_REQ_FD, NULL, 0, &pair[1],
 				1));
@@ -439,10 +453,9 @@ START_TEST(storm_of_connections_leaves_nothing_behind)
 	for (i = 0; i < 10000; i++) {
 		expect_ok(guest_vu_connect(&vu, rig.path, rig.worker));
 		if (i % 3)
-			expect_ok(guest_vu_send_bytes(&vu, &h,
-						      4 * (size_t)(i % 4) + 1,
-						      &rig.mem.region[0].fd,
-						      i % 2));
+			expect_ok(guest_vu_send_bytes(
+				&vu, &h, 4 * (size_t)(i % 4) + 1,
+				&rig.mem.region[0].fd, i % 2));
 		guest_vu_close(&vu);
 		rig_settle(&rig);
 	}

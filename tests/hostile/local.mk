@@ -7,6 +7,18 @@ tests_hostile_check_block_CPPFLAGS = $(test_cppflags) $(block_plugins)
 tests_hostile_check_block_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_hostile_check_block_LDADD = $(test_libs)
 
+check_PROGRAMS += tests/hostile/check_vhost_user_memory
+TESTS += tests/hostile/check_vhost_user_memory
+tests_hostile_check_vhost_user_memory_CPPFLAGS = $(test_cppflags)
+tests_hostile_check_vhost_user_memory_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_hostile_check_vhost_user_memory_LDADD = $(test_libs)
+
+check_PROGRAMS += tests/hostile/check_vhost_user_rings
+TESTS += tests/hostile/check_vhost_user_rings
+tests_hostile_check_vhost_user_rings_CPPFLAGS = $(test_cppflags)
+tests_hostile_check_vhost_user_rings_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_hostile_check_vhost_user_rings_LDADD = $(test_libs)
+
 check_PROGRAMS += tests/hostile/check_vhost_user_wire
 TESTS += tests/hostile/check_vhost_user_wire
 tests_hostile_check_vhost_user_wire_CPPFLAGS = $(test_cppflags)

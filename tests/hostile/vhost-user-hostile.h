@@ -49,18 +49,18 @@ static inline void quiet(void *arg, enum pvio_log_level level,
 /* Done: acknowledged with 0. */
 #define expect_ok(call) ck_assert_int_eq((call), 0)
 /* NAK: refused by a reply, and the connection lives. */
-#define expect_nak(call)                                \
-	do {                                            \
-		ck_assert_int_eq((call), -EREMOTEIO);   \
-		expect_alive();                         \
+#define expect_nak(call)                              \
+	do {                                          \
+		ck_assert_int_eq((call), -EREMOTEIO); \
+		expect_alive();                       \
 	} while (0)
 /* CLOSE: the connection is gone. */
-#define expect_close(call)                                       \
-	do {                                                     \
-		int rc_ = (call);                                \
-		ck_assert_msg(rc_ == 0 || rc_ == -EPIPE,         \
-			      "sending: %s", strerror(-rc_));    \
-		expect_closed();                                 \
+#define expect_close(call)                                              \
+	do {                                                            \
+		int rc_ = (call);                                       \
+		ck_assert_msg(rc_ == 0 || rc_ == -EPIPE, "sending: %s", \
+			      strerror(-rc_));                          \
+		expect_closed();                                        \
 	} while (0)
 
 static inline void expect_alive(void)
@@ -89,8 +89,8 @@ static inline void expect_closed(void)
 static inline void hostile_connect(void)
 {
 	ck_assert_int_eq(guest_vu_connect(&vu, rig.path, rig.worker), 0);
-	expect_ok(guest_vu_tell_u64(&vu, VU_SET_PROTOCOL_FEATURES,
-				    PROTOCOL_ALL));
+	expect_ok(
+		guest_vu_tell_u64(&vu, VU_SET_PROTOCOL_FEATURES, PROTOCOL_ALL));
 	vu.has_reply_ack = true;
 }
 
