@@ -16,3 +16,4 @@ include $(srcdir)/tests/guests/local.mk
 include $(srcdir)/tests/device/local.mk
 include $(srcdir)/tests/fuzz/local.mk
 include $(srcdir)/tests/policy/local.mk
+include $(srcdir)/tests/programs/local.mk

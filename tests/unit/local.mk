@@ -12,6 +12,12 @@ tests_unit_check_iov_CPPFLAGS = $(test_cppflags)
 tests_unit_check_iov_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_check_iov_LDADD = $(test_libs)
 
+check_PROGRAMS += tests/unit/check_listen
+TESTS += tests/unit/check_listen
+tests_unit_check_listen_CPPFLAGS = $(test_cppflags)
+tests_unit_check_listen_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_check_listen_LDADD = $(test_libs)
+
 check_PROGRAMS += tests/unit/check_log
 TESTS += tests/unit/check_log
 tests_unit_check_log_CPPFLAGS = $(test_cppflags)

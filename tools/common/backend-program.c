@@ -308,6 +308,7 @@ static int backend_program_serve(const struct backend_program_run *run,
 		backend_program_control = control;
 		sigaction(SIGTERM, &action, NULL);
 		sigaction(SIGINT, &action, NULL);
+		pvio_log(PVIO_LOG_INFO, "serving");
 		systemd_notify("READY=1");
 		pvio_worker_run(control);
 		systemd_notify("STOPPING=1");

@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# The programs as they are installed, run as processes.
+program_rig = \
+	tests/programs/rig.c \
+	tests/programs/rig.h \
+	$(NULL)
+
+dist_check_SCRIPTS += tests/programs/config-errors.sh
+TESTS += tests/programs/config-errors.sh
+
+if HAVE_CHECK
+check_PROGRAMS += tests/programs/check_backend_program
+TESTS += tests/programs/check_backend_program
+tests_programs_check_backend_program_SOURCES = $(program_rig) \
+	tests/programs/check_backend_program.c
+tests_programs_check_backend_program_CPPFLAGS = $(test_cppflags)
+tests_programs_check_backend_program_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_programs_check_backend_program_LDADD = $(CHECK_LIBS) $(JSONC_LIBS)
+
+check_PROGRAMS += tests/programs/check_control
+TESTS += tests/programs/check_control
+tests_programs_check_control_SOURCES = $(program_rig) \
+	tests/programs/check_control.c
+tests_programs_check_control_CPPFLAGS = $(test_cppflags)
+tests_programs_check_control_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_programs_check_control_LDADD = $(CHECK_LIBS) $(JSONC_LIBS)
+
+check_PROGRAMS += tests/programs/check_pviod
+TESTS += tests/programs/check_pviod
+tests_programs_check_pviod_SOURCES = $(program_rig) \
+	tests/programs/check_pviod.c
+tests_programs_check_pviod_CPPFLAGS = $(test_cppflags)
+tests_programs_check_pviod_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_programs_check_pviod_LDADD = $(CHECK_LIBS) $(JSONC_LIBS)
+endif
