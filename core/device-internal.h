@@ -33,7 +33,8 @@ struct pvio_queue_op {
 	pvio_done_fn *done;
 	void *arg;
 	int rc;
-	bool is_busy; /* control: between begin and finish */
+	bool is_busy;	/* control: between begin and finish */
+	bool is_called; /* worker and control are one: no mailbox */
 };
 
 /*

@@ -198,35 +198,44 @@ static void op_on_control(struct pvio_task *task)
 	pvio_device_settle(dev);
 }
 
-void pvio_queue_op_begin(struct pvio_queue_op *op, pvio_done_fn *done,
-			 void *arg)
+static void op_prepare(struct pvio_queue_op *op, pvio_done_fn *done, void *arg)
 {
-	struct pvio_vq *vq = op->vq;
-
 	op->done = done;
 	op->arg = arg;
 	op->rc = 0;
 	op->is_busy = true;
-	vq->dev->nr_ops++;
-	if (vq->worker == vq->dev->control) {
-		op->work(op);
-		return;
-	}
+	op->vq->dev->nr_ops++;
 	op->task.fn = op_on_worker;
-	pvio_worker_post(vq->worker, &op->task);
+}
+
+void pvio_queue_op_begin(struct pvio_queue_op *op, pvio_done_fn *done,
+			 void *arg)
+{
+	op_prepare(op, done, arg);
+	op->is_called = op->vq->worker == op->vq->dev->control;
+	if (op->is_called)
+		op->work(op);
+	else
+		pvio_worker_post(op->vq->worker, &op->task);
+}
+
+/* The same by the mailboxes, whichever workers they are. */
+static void op_post(struct pvio_queue_op *op, pvio_done_fn *done, void *arg)
+{
+	op_prepare(op, done, arg);
+	op->is_called = false;
+	pvio_worker_post(op->vq->worker, &op->task);
 }
 
 void pvio_queue_op_done(struct pvio_queue_op *op, int rc)
 {
-	struct pvio_vq *vq = op->vq;
-
 	op->rc = rc;
-	if (vq->worker == vq->dev->control) {
+	if (op->is_called) {
 		op_on_control(&op->task);
 		return;
 	}
 	op->task.fn = op_on_control;
-	pvio_worker_post(vq->dev->control, &op->task);
+	pvio_worker_post(op->vq->dev->control, &op->task);
 }
 
 /*
@@ -746,19 +755,6 @@ static void fence_work(struct pvio_queue_op *op)
 	pvio_queue_op_done(op, 0);
 }
 
-static bool queue_task_is_posted(const struct pvio_device *dev)
-{
-	unsigned int i;
-
-	if (pvio_load_once(&dev->break_is_posted))
-		return true;
-	for (i = 0; i < dev->nr_queues; i++) {
-		if (pvio_load_once(&dev->controls[i].kick_is_posted))
-			return true;
-	}
-	return false;
-}
-
 static void fence_passed(void *arg, int rc)
 {
 	unsigned int *left = arg;
@@ -772,14 +768,13 @@ void pvio_device_fence(struct pvio_device *dev)
 	unsigned int left = dev->nr_queues;
 	unsigned int i;
 
-	/* Mailboxes are in order: what was posted to a worker before is done. */
+	/*
+	 * Mailboxes are in order, and a fence goes through both even where
+	 * worker and control are the same.
+	 */
 	for (i = 0; i < dev->nr_queues; i++)
-		pvio_queue_op_begin(&dev->controls[i].fence, fence_passed,
-				    &left);
+		op_post(&dev->controls[i].fence, fence_passed, &left);
 	while (left)
-		pvio_device_wait_turn(dev);
-	/* What is left is in our own mailbox. */
-	while (queue_task_is_posted(dev))
 		pvio_device_wait_turn(dev);
 }
 

@@ -259,6 +259,9 @@ void pvio_device_stop(struct pvio_device *dev)
 		pvio_device_wait(dev, &done);
 		dev->is_started = false;
 	}
+	/* Resets that others asked for may be all it can remember. */
+	while (dev->nr_waiters == PVIO_RESET_WAITERS)
+		pvio_device_wait_turn(dev);
 	done = false;
 	pvio_device_reset(dev, device_set_flag, &done);
 	pvio_device_wait(dev, &done);
@@ -297,11 +300,6 @@ void *pvio_device_transport(const struct pvio_device *dev,
 struct pvio_worker *pvio_device_control(struct pvio_device *dev)
 {
 	return dev->control;
-}
-
-struct pvio_log_limit *pvio_device_log_limit(struct pvio_device *dev)
-{
-	return &dev->log_limit;
 }
 
 void pvio_device_set_queues(struct pvio_device *dev, unsigned int nr)

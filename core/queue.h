@@ -37,7 +37,6 @@
 struct event;
 struct pvio_device;
 struct pvio_inflight;
-struct pvio_log_limit;
 struct pvio_vq;
 
 /*
@@ -310,8 +309,6 @@ void pvio_device_queue_broken(struct pvio_device *dev, struct pvio_vq *vq);
  * later in the turn, so the caller may go on using the queue.
  */
 void pvio_device_queue_drained(struct pvio_device *dev, struct pvio_vq *vq);
-/* The device's budget of messages that a guest can cause. */
-struct pvio_log_limit *pvio_device_log_limit(struct pvio_device *dev);
 
 /* core/queue-split.c, core/queue-packed.c */
 struct pvio_chain *pvio_split_pop(struct pvio_vq *vq);

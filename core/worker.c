@@ -95,11 +95,6 @@ uint64_t pvio_worker_turns(const struct pvio_worker *worker)
 	return pvio_load_once(&worker->turns);
 }
 
-bool pvio_worker_is_polling(const struct pvio_worker *worker)
-{
-	return pvio_load_once(&worker->poll_us) != 0;
-}
-
 bool pvio_worker_is_mine(const struct pvio_worker *worker)
 {
 	const void *owner = pvio_load_once(&worker->owner);

@@ -41,12 +41,6 @@ bool pvio_worker_is_mine(const struct pvio_worker *worker);
 uint64_t pvio_worker_turns(const struct pvio_worker *worker);
 
 /*
- * Does the worker poll after work, that is, is its budget not 0?  Then a queue
- * that has been drained leaves its event off, for its poller's sleep to arm.
- */
-bool pvio_worker_is_polling(const struct pvio_worker *worker);
-
-/*
  * As pvio_worker_step(), but wait up to @timeout_ms (-1: for ever) until there
  * is something to do.  False when the time ran out.
  */

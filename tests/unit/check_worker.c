@@ -482,14 +482,6 @@ START_TEST(run_ends_on_break_even_one_that_came_before)
 }
 END_TEST
 
-START_TEST(polling_is_off_until_asked_for)
-{
-	ck_assert(!pvio_worker_is_polling(worker));
-	pvio_worker_set_poll(worker, 50);
-	ck_assert(pvio_worker_is_polling(worker));
-}
-END_TEST
-
 CHECK_MAIN("worker", setup, teardown, idle_worker_has_nothing_to_do,
 	   tasks_run_once_in_the_order_posted, busy_job_lets_others_run_between,
 	   job_cancelled_by_one_before_it_does_not_run,
@@ -503,5 +495,4 @@ CHECK_MAIN("worker", setup, teardown, idle_worker_has_nothing_to_do,
 	   posters_race_and_nothing_is_lost_or_reordered,
 	   thread_is_named_and_takes_no_signals_but_its_own_faults,
 	   idle_thread_uses_no_cpu, endless_budget_never_sleeps,
-	   run_ends_on_break_even_one_that_came_before,
-	   polling_is_off_until_asked_for)
+	   run_ends_on_break_even_one_that_came_before)
