@@ -193,12 +193,18 @@ static int serve_command(const char *port)
 	struct timeval limit = { .tv_sec = TIMEOUT_S };
 	struct pollfd fds[2];
 	union address a;
-	socklen_t bytes = address("::", port, &a);
 	int type[2] = { SOCK_STREAM, SOCK_DGRAM };
 	int one = 1, zero = 0, i, fd;
+	socklen_t bytes;
+
+	/* Both kinds of addresses, where the kernel has both. */
+	fd = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	bytes = address(fd < 0 ? "0.0.0.0" : "::", port, &a);
+	if (fd >= 0)
+		close(fd);
 
 	for (i = 0; i < 2; i++) {
-		fds[i].fd = socket(AF_INET6, type[i] | SOCK_CLOEXEC, 0);
+		fds[i].fd = socket(a.any.sa_family, type[i] | SOCK_CLOEXEC, 0);
 		fds[i].events = POLLIN;
 		setsockopt(fds[i].fd, SOL_SOCKET, SO_REUSEADDR, &one,
 			   sizeof(one));

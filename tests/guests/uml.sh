@@ -17,10 +17,15 @@ disk_file_system()
 		step "file system" file_system /dev/vda
 		step "written past the file system" blktool fill /dev/vda 50331648 8388608 7
 		step "read again" blktool check /dev/vda 50331648 8388608 7
-		say serial "$(cat /sys/block/vda/serial)"
+		say features $(cat /sys/block/vda/device/features)
 	END
 	uml_start guest "virtio_uml.device=$PWD/disk.sock:$uml_disk"
 	guest_done guest "$guest" 40
+	if [ -z "$PVIO_TEST_PEER" ]; then
+		# Bit 34: its front-end sends ring positions of its own kind.
+		bits=$(guest_word guest features)
+		[ "${bits:34:1}" = 1 ] || fail "not a packed ring"
+	fi
 	"$(program blktool)" check disk.img 50331648 8388608 7
 	e2fsck_clean disk.img
 }

@@ -380,7 +380,15 @@ int vu_set_vring_base(struct vu_session *s, struct vu_message *msg)
 	if (!ring || ring->is_started)
 		return vu_refuse(s, "ring %u%s", msg->state.index,
 				 ring ? " is running" : "");
-	if (vu_is_packed(s))
+	/*
+	 * User-mode Linux agrees to packed rings and then sends 0 for every
+	 * new ring, which has its wrap counters at 1 (virtio 1.4, 2.8.1).  It
+	 * never resumes a ring, and no other front-end notifies in band.
+	 */
+	if (vu_is_packed(s) && num == 0 &&
+	    vu_has_protocol(s, VU_PROTOCOL_INBAND_NOTIFICATIONS))
+		ring->base = (struct pvio_vq_position){ 0, 0, true, true };
+	else if (vu_is_packed(s))
 		ring->base = (struct pvio_vq_position){
 			.avail = num & VU_PACKED_OFFSET,
 			.avail_wrap = num & VU_PACKED_AVAIL_WRAP,
