@@ -111,7 +111,7 @@ file_system()
 # What the kernel says when a device has misbehaved.
 kernel_is_content()
 {
-	! dmesg | grep -iE 'I/O error|is not a head|broken|hung|blocked for|Oops|WARNING:'
+	! dmesg | grep -iE 'I/O error|is not a head|broken|hung task|blocked for|Oops:|WARNING:'
 }
 
 for m in $(cat /modules/order); do
