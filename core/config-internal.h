@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * config-internal.h - what config.c and config-text.c share
+ * config-internal.h - what the parts of config share
  */
 #ifndef PVIO_CORE_CONFIG_INTERNAL_H
 #define PVIO_CORE_CONFIG_INTERNAL_H
@@ -14,5 +14,12 @@ struct pvio_config {
 	config_setting_t *setting;
 	struct pvio_config *next; /* of the file's */
 };
+
+/* The setting called @key, which counts as read from now on; or NULL. */
+config_setting_t *pvio_config_take(struct pvio_config *cfg, const char *key);
+/* An error at @setting, a member of @cfg. */
+int pvio_config_error_at(const struct pvio_config *cfg,
+			 const config_setting_t *setting, const char *fmt, ...)
+	pvio_printf(3, 4);
 
 #endif

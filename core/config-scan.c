@@ -27,7 +27,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define SCAN_MAX_DEPTH	  16
+#define SCAN_MAX_DEPTH    16
 #define SCAN_MAX_INCLUDES 10 /* nested: libconfig's own limit */
 
 /* What all files of one configuration share. */
@@ -173,8 +173,8 @@ static int scan_string(struct scan *s)
 
 static void scan_name(struct scan *s)
 {
-	while (s->p < s->end && (isalnum((unsigned char)*s->p) ||
-				 strchr("-_*", *s->p)))
+	while (s->p < s->end &&
+	       (isalnum((unsigned char)*s->p) || strchr("-_*", *s->p)))
 		s->p++;
 }
 

@@ -61,8 +61,7 @@ static void text_value(FILE *out, const config_setting_t *setting)
 		text_float(out, config_setting_get_float(setting));
 		return;
 	case CONFIG_TYPE_BOOL:
-		fputs(config_setting_get_bool(setting) ? "true" : "false",
-		      out);
+		fputs(config_setting_get_bool(setting) ? "true" : "false", out);
 		return;
 	case CONFIG_TYPE_STRING:
 		text_string(out, config_setting_get_string(setting));

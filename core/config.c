@@ -23,7 +23,7 @@
 struct pvio_config_file {
 	config_t libconfig;
 	char *name;
-	char *dir; /* for includes; NULL: none */
+	char *dir;                  /* for includes; NULL: none */
 	struct pvio_config *groups; /* owned */
 	struct pvio_config *root;   /* one of them */
 	bool is_trial;
@@ -83,8 +83,7 @@ static int config_feed(struct pvio_config_file *file, const char *text)
 			 config_error_text(&file->libconfig));
 		return -EINVAL;
 	}
-	file->root = config_of(file,
-			       config_root_setting(&file->libconfig));
+	file->root = config_of(file, config_root_setting(&file->libconfig));
 	return file->root ? 0 : -ENOMEM;
 }
 
@@ -103,8 +102,8 @@ static int config_new(const char *name, const char *text, size_t len,
 	config_init(&file->libconfig);
 	file->name = strdup(name);
 	file->dir = dir ? strdup(dir) : NULL;
-	rc = !file->name || (dir && !file->dir) ? -ENOMEM :
-						  config_feed(file, text);
+	rc = !file->name || (dir && !file->dir) ? -ENOMEM
+						: config_feed(file, text);
 	if (rc < 0) {
 		pvio_config_close(file);
 		return rc;
@@ -124,8 +123,8 @@ int pvio_config_open(const char *path, struct pvio_config_file **file)
 	if (rc < 0)
 		return rc;
 	/* "/x" is in "/". */
-	dir = slash ? strndup(path, slash == path ? 1 : (size_t)(slash - path)) :
-		      strdup(".");
+	dir = slash ? strndup(path, slash == path ? 1 : (size_t)(slash - path))
+		    : strdup(".");
 	rc = dir ? config_new(path, text, len, dir, file) : -ENOMEM;
 	free(dir);
 	free(text);
@@ -162,8 +161,9 @@ struct pvio_config *pvio_config_root(struct pvio_config_file *file)
 /* --- errors ----------------------------------------------------------------- */
 
 static int pvio_printf(4, 0)
-config_verror(const struct pvio_config *cfg, const config_setting_t *setting,
-	      const char *key, const char *fmt, va_list ap)
+	config_verror(const struct pvio_config *cfg,
+		      const config_setting_t *setting, const char *key,
+		      const char *fmt, va_list ap)
 {
 	char text[512], path[512];
 
@@ -176,10 +176,8 @@ config_verror(const struct pvio_config *cfg, const config_setting_t *setting,
 	return -EINVAL;
 }
 
-/* An error at @setting, a member of @cfg. */
-static int pvio_printf(3, 4)
-config_error_at(const struct pvio_config *cfg, const config_setting_t *setting,
-		const char *fmt, ...)
+int pvio_config_error_at(const struct pvio_config *cfg,
+			 const config_setting_t *setting, const char *fmt, ...)
 {
 	va_list ap;
 	int rc;
@@ -190,8 +188,8 @@ config_error_at(const struct pvio_config *cfg, const config_setting_t *setting,
 	return rc;
 }
 
-int pvio_config_error(struct pvio_config *cfg, const char *key,
-		      const char *fmt, ...)
+int pvio_config_error(struct pvio_config *cfg, const char *key, const char *fmt,
+		      ...)
 {
 	config_setting_t *setting = NULL;
 	va_list ap;
@@ -205,226 +203,14 @@ int pvio_config_error(struct pvio_config *cfg, const char *key,
 	return rc;
 }
 
-/* --- values ----------------------------------------------------------------- */
-
-/* The setting called @key, which counts as read from now on; or NULL. */
-static config_setting_t *config_take(struct pvio_config *cfg, const char *key)
+config_setting_t *pvio_config_take(struct pvio_config *cfg, const char *key)
 {
-	config_setting_t *setting =
-		config_setting_get_member(cfg->setting, key);
+	config_setting_t *setting = config_setting_get_member(cfg->setting,
+							      key);
 
 	if (setting && !config_setting_get_hook(setting))
 		config_setting_set_hook(setting, &config_mark);
 	return setting;
-}
-
-static int config_get_string(struct pvio_config *cfg,
-			     const config_setting_t *setting,
-			     const char **value)
-{
-	if (config_setting_type(setting) != CONFIG_TYPE_STRING)
-		return config_error_at(cfg, setting,
-				       "must be a string in quotes");
-	*value = config_setting_get_string(setting);
-	return 0;
-}
-
-int pvio_config_string(struct pvio_config *cfg, const char *key,
-		       const char **value)
-{
-	config_setting_t *setting = config_take(cfg, key);
-
-	if (!setting)
-		return pvio_config_error(cfg, key, "missing");
-	return config_get_string(cfg, setting, value);
-}
-
-int pvio_config_string_opt(struct pvio_config *cfg, const char *key,
-			   const char **value)
-{
-	config_setting_t *setting = config_take(cfg, key);
-
-	return setting ? config_get_string(cfg, setting, value) : 0;
-}
-
-int pvio_config_bool_opt(struct pvio_config *cfg, const char *key, bool *value)
-{
-	config_setting_t *setting = config_take(cfg, key);
-
-	if (!setting)
-		return 0;
-	if (config_setting_type(setting) != CONFIG_TYPE_BOOL)
-		return config_error_at(cfg, setting, "must be true or false");
-	*value = config_setting_get_bool(setting);
-	return 0;
-}
-
-/* The integer in @setting, of either width, if it is in [min, max]. */
-static int config_get_uint(struct pvio_config *cfg,
-			   const config_setting_t *setting, uint64_t min,
-			   uint64_t max, uint64_t *value)
-{
-	long long n;
-
-	switch (config_setting_type(setting)) {
-	case CONFIG_TYPE_INT:
-		n = config_setting_get_int(setting);
-		break;
-	case CONFIG_TYPE_INT64:
-		n = config_setting_get_int64(setting);
-		break;
-	default:
-		return config_error_at(cfg, setting, "must be a whole number");
-	}
-	if (n < 0 || (uint64_t)n < min || (uint64_t)n > max)
-		return config_error_at(cfg, setting,
-				       "%lld is not between %llu and %llu", n,
-				       (unsigned long long)min,
-				       (unsigned long long)max);
-	*value = (uint64_t)n;
-	return 0;
-}
-
-int pvio_config_uint_opt(struct pvio_config *cfg, const char *key,
-			 uint64_t min, uint64_t max, uint64_t *value)
-{
-	config_setting_t *setting = config_take(cfg, key);
-
-	if (!setting)
-		return 0;
-	return config_get_uint(cfg, setting, min, max, value);
-}
-
-int pvio_parse_size(const char *text, uint64_t *bytes)
-{
-	static const char units[] = "KMGTPE";
-	uint64_t n = 0;
-	unsigned int shift = 0;
-	const char *unit;
-
-	if (*text < '0' || *text > '9')
-		return -EINVAL;
-	for (; *text >= '0' && *text <= '9'; text++) {
-		if (__builtin_mul_overflow(n, 10, &n) ||
-		    __builtin_add_overflow(n, (uint64_t)(*text - '0'), &n))
-			return -ERANGE;
-	}
-	if (*text) {
-		unit = strchr(units, *text);
-		if (!unit || text[1])
-			return -EINVAL;
-		shift = 10 * (unsigned int)(unit - units + 1);
-	}
-	if (n > UINT64_MAX >> shift)
-		return -ERANGE;
-	*bytes = n << shift;
-	return 0;
-}
-
-int pvio_config_size_opt(struct pvio_config *cfg, const char *key,
-			 uint64_t min, uint64_t max, uint64_t *value)
-{
-	config_setting_t *setting = config_take(cfg, key);
-	const char *text;
-	uint64_t bytes;
-	int rc;
-
-	if (!setting)
-		return 0;
-	if (config_setting_type(setting) != CONFIG_TYPE_STRING)
-		return config_get_uint(cfg, setting, min, max, value);
-	text = config_setting_get_string(setting);
-	rc = pvio_parse_size(text, &bytes);
-	if (rc == -EINVAL)
-		return config_error_at(cfg, setting,
-				       "\"%s\" is not a size such as \"512\", "
-				       "\"64K\" or \"10G\"", text);
-	if (rc < 0 || bytes < min || bytes > max)
-		return config_error_at(cfg, setting,
-				       "\"%s\" is not between %llu and %llu "
-				       "bytes", text, (unsigned long long)min,
-				       (unsigned long long)max);
-	*value = bytes;
-	return 0;
-}
-
-int pvio_config_choice_opt(struct pvio_config *cfg, const char *key,
-			   const char *const *words, unsigned int *value)
-{
-	config_setting_t *setting = config_take(cfg, key);
-	const char *text = "";
-	char list[256] = "";
-	size_t used = 0;
-	unsigned int i;
-	int rc;
-
-	if (!setting)
-		return 0;
-	rc = config_get_string(cfg, setting, &text);
-	if (rc < 0)
-		return rc;
-	for (i = 0; words[i]; i++) {
-		if (strcmp(words[i], text) == 0) {
-			*value = i;
-			return 0;
-		}
-		if (used < sizeof(list))
-			used += (size_t)snprintf(list + used,
-						 sizeof(list) - used,
-						 "%s\"%s\"", i ? ", " : "",
-						 words[i]);
-	}
-	return config_error_at(cfg, setting, "\"%s\" is none of %s", text,
-			       list);
-}
-
-static int config_hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c |= 0x20;
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-/* "52:54:00:12:34:56", nothing before or after. */
-static bool config_parse_mac(const char *text, uint8_t mac[6])
-{
-	int i, high, low;
-
-	for (i = 0; i < 6; i++, text += 3) {
-		high = config_hex_digit(text[0]);
-		low = high < 0 ? -1 : config_hex_digit(text[1]);
-		if (low < 0 || text[2] != (i < 5 ? ':' : '\0'))
-			return false;
-		mac[i] = (uint8_t)(high << 4 | low);
-	}
-	return true;
-}
-
-int pvio_config_mac_opt(struct pvio_config *cfg, const char *key,
-			uint8_t mac[6])
-{
-	static const uint8_t zero[6];
-	config_setting_t *setting = config_take(cfg, key);
-	const char *text = "";
-	uint8_t parsed[6];
-	int rc;
-
-	if (!setting)
-		return 0;
-	rc = config_get_string(cfg, setting, &text);
-	if (rc < 0)
-		return rc;
-	if (!config_parse_mac(text, parsed))
-		return config_error_at(cfg, setting,
-				       "\"%s\" is not a MAC address such as "
-				       "\"52:54:00:12:34:56\"", text);
-	if ((parsed[0] & 1) || memcmp(parsed, zero, 6) == 0)
-		return config_error_at(cfg, setting,
-				       "%s is not the address of one station",
-				       text);
-	memcpy(mac, parsed, 6);
-	return 0;
 }
 
 /* --- groups and lists ------------------------------------------------------- */
@@ -432,15 +218,15 @@ int pvio_config_mac_opt(struct pvio_config *cfg, const char *key,
 int pvio_config_group_opt(struct pvio_config *cfg, const char *key,
 			  struct pvio_config **group)
 {
-	config_setting_t *setting = config_take(cfg, key);
+	config_setting_t *setting = pvio_config_take(cfg, key);
 	struct pvio_config *inner;
 
 	*group = NULL;
 	if (!setting)
 		return 0;
 	if (config_setting_type(setting) != CONFIG_TYPE_GROUP)
-		return config_error_at(cfg, setting,
-				       "must be a group: { ... }");
+		return pvio_config_error_at(cfg, setting,
+					    "must be a group: { ... }");
 	inner = config_of(cfg->file, setting);
 	if (!inner)
 		return -ENOMEM;
@@ -462,22 +248,23 @@ int pvio_config_group(struct pvio_config *cfg, const char *key,
 static int config_list(struct pvio_config *cfg, const char *key, int type,
 		       const char *what)
 {
-	config_setting_t *setting = config_take(cfg, key), *element;
+	config_setting_t *setting = pvio_config_take(cfg, key), *element;
 	int i, nr;
 
 	if (!setting)
 		return 0;
 	if (config_setting_type(setting) != CONFIG_TYPE_LIST &&
 	    config_setting_type(setting) != CONFIG_TYPE_ARRAY)
-		return config_error_at(cfg, setting, "must be a list of %s",
-				       what);
+		return pvio_config_error_at(cfg, setting,
+					    "must be a list of %s", what);
 	nr = config_setting_length(setting);
 	for (i = 0; i < nr; i++) {
 		element = config_setting_get_elem(setting, (unsigned int)i);
 		if (config_setting_type(element) != type)
 			return pvio_config_error(cfg, key,
 						 "element %d: must be a list "
-						 "of %s", i, what);
+						 "of %s",
+						 i, what);
 	}
 	return nr;
 }
@@ -491,8 +278,8 @@ struct pvio_config *pvio_config_element(struct pvio_config *cfg,
 					const char *key, unsigned int i)
 {
 	config_setting_t *list = config_setting_get_member(cfg->setting, key);
-	config_setting_t *element =
-		list ? config_setting_get_elem(list, i) : NULL;
+	config_setting_t *element = list ? config_setting_get_elem(list, i)
+					 : NULL;
 
 	if (!element || config_setting_type(element) != CONFIG_TYPE_GROUP)
 		return NULL;
@@ -504,12 +291,12 @@ int pvio_config_string_list(struct pvio_config *cfg, const char *key)
 	return config_list(cfg, key, CONFIG_TYPE_STRING, "strings");
 }
 
-const char *pvio_config_string_element(struct pvio_config *cfg,
-				       const char *key, unsigned int i)
+const char *pvio_config_string_element(struct pvio_config *cfg, const char *key,
+				       unsigned int i)
 {
 	config_setting_t *list = config_setting_get_member(cfg->setting, key);
-	config_setting_t *element =
-		list ? config_setting_get_elem(list, i) : NULL;
+	config_setting_t *element = list ? config_setting_get_elem(list, i)
+					 : NULL;
 
 	return element ? config_setting_get_string(element) : NULL;
 }
@@ -533,9 +320,10 @@ static int config_finish(struct pvio_config *cfg, config_setting_t *setting)
 		if (in_list && !config_setting_is_group(member))
 			continue;
 		if (!config_setting_get_hook(member))
-			rc = config_error_at(cfg, member,
-					     in_list ? "element not expected" :
-						       "unknown key");
+			rc = pvio_config_error_at(
+				cfg, member,
+				in_list ? "element not expected"
+					: "unknown key");
 		else if (config_setting_is_aggregate(member) &&
 			 config_finish(cfg, member) < 0)
 			rc = -EINVAL;

@@ -5,6 +5,7 @@ library_sources += \
 	core/config-scan.c \
 	core/config-scan.h \
 	core/config-text.c \
+	core/config-value.c \
 	core/config.c \
 	core/config.h \
 	core/device-internal.h \
@@ -42,6 +43,8 @@ library_sources += \
 	core/util.h \
 	core/version.c \
 	core/virtio.h \
+	core/worker-internal.h \
+	core/worker-thread.c \
 	core/worker.c \
 	core/worker.h \
 	$(NULL)

@@ -28,7 +28,7 @@ struct checked_line {
 	uint64_t request; /* 0: never used */
 	uintptr_t line;
 	uint64_t bytes; /* a bit each */
-	void *caller;	/* who read of it last */
+	void *caller;   /* who read of it last */
 };
 
 struct checked_thread {
@@ -109,8 +109,10 @@ static void checked_report(const void *p, size_t len)
 	void *frame[32];
 	int nr = backtrace(frame, 32);
 
-	fprintf(stderr, "guest memory %p: %zu bytes of metadata read twice in "
-			"one request.  Second time:\n", p, len);
+	fprintf(stderr,
+		"guest memory %p: %zu bytes of metadata read twice in "
+		"one request.  Second time:\n",
+		p, len);
 	backtrace_symbols_fd(frame, nr, STDERR_FILENO);
 	abort();
 }
@@ -145,8 +147,7 @@ void pvio_memory_note_fetch(const void *p, size_t len)
 			checked_grow(t);
 		l = checked_find(t, line);
 		if (l->request != t->request) {
-			*l = (struct checked_line){ t->request, line, 0,
-						    NULL };
+			*l = (struct checked_line){ t->request, line, 0, NULL };
 			t->used++;
 		}
 		if ((l->bytes & bytes) && !twice) {

@@ -94,8 +94,7 @@ int pvio_map_create(const struct pvio_region *regions, unsigned int nr,
 	}
 	for (i = 0; i < nr; i++) {
 		pvio_mapping_get(map->region[i].mapping);
-		map->region[i].host =
-			pvio_mapping_host(map->region[i].mapping);
+		map->region[i].host = pvio_mapping_host(map->region[i].mapping);
 	}
 	*out = map;
 	return 0;
@@ -274,9 +273,9 @@ void pvio_map_log_gpa(const struct pvio_map *map, uint64_t gpa, uint64_t len)
 }
 
 /* The region of @map that has host address @p, starting to look at @hint. */
-static const struct pvio_region *
-map_find_host(const struct pvio_map *map, const struct pvio_region *hint,
-	      const uint8_t *p)
+static const struct pvio_region *map_find_host(const struct pvio_map *map,
+					       const struct pvio_region *hint,
+					       const uint8_t *p)
 {
 	uint32_t i;
 

@@ -30,15 +30,15 @@
 #include <unistd.h>
 
 struct pvio_mapping {
-	uint32_t refs;	     /* atomic */
-	uint8_t *host;	     /* what @offset of the file is at */
-	uint64_t size;	     /* bytes from there on */
-	uint64_t file_end;   /* of the range, in the file */
-	void *area;	     /* owned: to unmap, guards included; or NULL */
+	uint32_t refs;     /* atomic */
+	uint8_t *host;     /* what @offset of the file is at */
+	uint64_t size;     /* bytes from there on */
+	uint64_t file_end; /* of the range, in the file */
+	void *area;        /* owned: to unmap, guards included; or NULL */
 	size_t area_len;
-	int fd;		     /* owned: a duplicate; -1: the program's memory */
-	int slot;	     /* of core/memory-sigbus.c; -1: not watched */
-	bool cannot_shrink;  /* sealed */
+	int fd;             /* owned: a duplicate; -1: the program's memory */
+	int slot;           /* of core/memory-sigbus.c; -1: not watched */
+	bool cannot_shrink; /* sealed */
 };
 
 /* The size of the pages that back @fd. */

@@ -27,7 +27,7 @@
  * polling adds to the latency of fds and timers and costs a few percent of a
  * core that would be spinning anyway.
  */
-#include "worker.h"
+#include "worker-internal.h"
 
 #include "barrier.h"
 
@@ -35,52 +35,15 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <limits.h>
-#include <pthread.h>
-#include <semaphore.h>
-#include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/eventfd.h>
 #include <unistd.h>
 
-#define WORKER_EVENTS_NS 20000
-#define WORKER_NAME_BYTES 16 /* what Linux gives a thread's name */
+#define WORKER_EVENTS_NS  20000
 /*
  * A turn's-end job may cause another (a backend that completes at once has
  * used entries to publish); what is still left after so many rounds waits for
  * the next turn, so no job can hold the loop.
  */
 #define WORKER_END_ROUNDS 4
-
-struct pvio_worker {
-	char name[WORKER_NAME_BYTES];
-	struct event_base *base;	/* owned */
-	struct event *wake_event;	/* owned */
-	struct event *timeout_event;	/* owned */
-	int wake_fd;			/* owned */
-	pthread_t thread;
-	bool has_thread;
-	sem_t started;
-
-	/* Written by any thread. */
-	struct pvio_task *mailbox;	/* a stack, newest first */
-	unsigned int poll_us;
-	bool breaking;
-	/* Written by the worker, read by any thread. */
-	const void *owner;		/* identity of the thread turning it */
-	bool asleep;
-	uint64_t turns;
-
-	/* The worker's own. */
-	bool in_turn;
-	bool awake;
-	bool timed_out;			/* set by timeout_event */
-	uint64_t events_at_ns;		/* when libevent was last entered */
-	struct pvio_list run;
-	struct pvio_list end;
-	struct pvio_list pollers;
-};
 
 /* The address of this names a thread. */
 static __thread char worker_thread_identity;
@@ -113,18 +76,6 @@ static void worker_wake(struct pvio_worker *worker)
 	do {
 		n = write(worker->wake_fd, &one, sizeof(one));
 	} while (n < 0 && errno == EINTR);
-}
-
-static void worker_on_wake(evutil_socket_t fd, short what, void *arg)
-{
-	uint64_t count;
-	ssize_t n;
-
-	(void)what;
-	(void)arg;
-	/* What woke us is in the mailbox or a flag; this only disarms it. */
-	n = read(fd, &count, sizeof(count));
-	(void)n;
 }
 
 void pvio_worker_post(struct pvio_worker *worker, struct pvio_task *task)
@@ -225,8 +176,8 @@ static bool worker_run_jobs(struct pvio_list *list)
 
 	worker_list_take(&now, list);
 	while (!pvio_list_empty(&now)) {
-		struct pvio_job *job =
-			pvio_list_entry(now.next, struct pvio_job, node);
+		struct pvio_job *job = pvio_list_entry(now.next,
+						       struct pvio_job, node);
 
 		pvio_list_del(&job->node);
 		job->fn(job);
@@ -273,8 +224,7 @@ static bool worker_run_events(struct pvio_worker *worker, const bool *until)
 		 * is mail, or a reason to end.  Pairs with W3.
 		 */
 		pvio_full_fence();
-		if (!pvio_load_once(&worker->mailbox) &&
-		    !pvio_load_once(until))
+		if (!pvio_load_once(&worker->mailbox) && !pvio_load_once(until))
 			flags = EVLOOP_ONCE;
 	}
 	event_base_loop(worker->base, flags);
@@ -359,9 +309,9 @@ static void worker_loop(struct pvio_worker *worker, const bool *until)
 		bool any = worker_turn(worker, events, until);
 
 		now = pvio_now_ns();
-		events = now - worker->events_at_ns >= WORKER_EVENTS_NS ?
-				 WORKER_EVENTS_LOOK :
-				 WORKER_EVENTS_SKIP;
+		events = now - worker->events_at_ns >= WORKER_EVENTS_NS
+				 ? WORKER_EVENTS_LOOK
+				 : WORKER_EVENTS_SKIP;
 		if (any) {
 			work_at_ns = now;
 			continue;
@@ -373,8 +323,8 @@ static void worker_loop(struct pvio_worker *worker, const bool *until)
 			continue;
 		}
 		work_at_ns = now;
-		events = worker_fall_asleep(worker) ? WORKER_EVENTS_WAIT :
-						      WORKER_EVENTS_LOOK;
+		events = worker_fall_asleep(worker) ? WORKER_EVENTS_WAIT
+						    : WORKER_EVENTS_LOOK;
 	}
 }
 
@@ -393,13 +343,20 @@ static void worker_disown(struct pvio_worker *worker, const void *before)
 	pvio_store_once(&worker->owner, before);
 }
 
-void pvio_worker_run(struct pvio_worker *worker)
+void pvio_worker_run_then(struct pvio_worker *worker, sem_t *owned)
 {
 	const void *before = worker_own(worker);
 
+	if (owned)
+		sem_post(owned);
 	worker_loop(worker, &worker->breaking);
 	pvio_store_once(&worker->breaking, false);
 	worker_disown(worker, before);
+}
+
+void pvio_worker_run(struct pvio_worker *worker)
+{
+	pvio_worker_run_then(worker, NULL);
 }
 
 bool pvio_worker_step(struct pvio_worker *worker)
@@ -454,152 +411,4 @@ void pvio_worker_set_poll(struct pvio_worker *worker, unsigned int usec)
 	pvio_store_once(&worker->poll_us, usec);
 	if (pvio_load_once(&worker->asleep))
 		worker_wake(worker);
-}
-
-/* --- life ------------------------------------------------------------------- */
-
-static void *worker_thread(void *arg)
-{
-	struct pvio_worker *worker = arg;
-	const void *before = worker_own(worker);
-
-	pthread_setname_np(pthread_self(), worker->name);
-	sem_post(&worker->started);
-	worker_loop(worker, &worker->breaking);
-	worker_disown(worker, before);
-	return NULL;
-}
-
-int pvio_worker_start(struct pvio_worker *worker)
-{
-	sigset_t all, before;
-	int rc;
-
-	if (worker->has_thread || !pvio_worker_is_mine(worker) ||
-	    worker->in_turn)
-		return -EBUSY;
-	pvio_store_once(&worker->breaking, false);
-	/*
-	 * Signals are the program's business, but for those that the thread's
-	 * own instructions raise: the kernel kills a process that has them
-	 * blocked, and core/memory lives by SIGBUS.
-	 */
-	sigfillset(&all);
-	sigdelset(&all, SIGBUS);
-	sigdelset(&all, SIGFPE);
-	sigdelset(&all, SIGILL);
-	sigdelset(&all, SIGSEGV);
-	sigdelset(&all, SIGTRAP);
-	sigdelset(&all, SIGSYS);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	rc = pthread_create(&worker->thread, NULL, worker_thread, worker);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	if (rc)
-		return -rc;
-	worker->has_thread = true;
-	/* From here on the worker is the thread's, for all to see. */
-	while (sem_wait(&worker->started) < 0)
-		;
-	return 0;
-}
-
-void pvio_worker_stop(struct pvio_worker *worker)
-{
-	if (!worker->has_thread)
-		return;
-	pvio_worker_break(worker);
-	pthread_join(worker->thread, NULL);
-	worker->has_thread = false;
-	pvio_store_once(&worker->breaking, false);
-}
-
-static void worker_on_timeout(evutil_socket_t fd, short what, void *arg)
-{
-	struct pvio_worker *worker = arg;
-
-	(void)fd;
-	(void)what;
-	worker->timed_out = true;
-}
-
-static struct event_base *worker_new_base(void)
-{
-	struct event_config *config = event_config_new();
-	struct event_base *base;
-
-	if (!config)
-		return NULL;
-	/* One thread at a time; rate limits want timers finer than 1 ms. */
-	event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK |
-					      EVENT_BASE_FLAG_IGNORE_ENV |
-					      EVENT_BASE_FLAG_PRECISE_TIMER);
-	base = event_base_new_with_config(config);
-	event_config_free(config);
-	return base;
-}
-
-int pvio_worker_create(const char *name, struct pvio_worker **out)
-{
-	struct pvio_worker *worker;
-	int rc;
-
-	worker = calloc(1, sizeof(*worker));
-	if (!worker)
-		return -ENOMEM;
-	snprintf(worker->name, sizeof(worker->name), "%s", name);
-	worker->awake = true;
-	pvio_list_init(&worker->run);
-	pvio_list_init(&worker->end);
-	pvio_list_init(&worker->pollers);
-	sem_init(&worker->started, 0, 0);
-
-	worker->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (worker->wake_fd < 0) {
-		rc = -errno;
-		goto free_worker;
-	}
-	errno = 0;
-	worker->base = worker_new_base();
-	if (!worker->base) {
-		rc = errno ? -errno : -ENOMEM;
-		goto close_wake;
-	}
-	worker->wake_event = event_new(worker->base, worker->wake_fd,
-				       EV_READ | EV_PERSIST, worker_on_wake,
-				       worker);
-	worker->timeout_event =
-		evtimer_new(worker->base, worker_on_timeout, worker);
-	if (!worker->wake_event || !worker->timeout_event ||
-	    event_add(worker->wake_event, NULL) < 0) {
-		rc = -ENOMEM;
-		goto free_base;
-	}
-	*out = worker;
-	return 0;
-
-free_base:
-	if (worker->timeout_event)
-		event_free(worker->timeout_event);
-	if (worker->wake_event)
-		event_free(worker->wake_event);
-	event_base_free(worker->base);
-close_wake:
-	close(worker->wake_fd);
-free_worker:
-	sem_destroy(&worker->started);
-	free(worker);
-	return rc;
-}
-
-void pvio_worker_destroy(struct pvio_worker *worker)
-{
-	if (!worker)
-		return;
-	pvio_worker_stop(worker);
-	event_free(worker->timeout_event);
-	event_free(worker->wake_event);
-	event_base_free(worker->base);
-	close(worker->wake_fd);
-	sem_destroy(&worker->started);
-	free(worker);
 }

@@ -10,6 +10,7 @@
 #include "tests/check_main.h"
 
 #include <fcntl.h>
+#include <linux/memfd.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -174,6 +175,29 @@ START_TEST(threads_fault_while_others_map)
 }
 END_TEST
 
+/* A huge page that cannot be had is a fault as well, on a page of its size. */
+START_TEST(missing_huge_page_is_replaced_whole)
+{
+	const size_t huge = 2 << 20;
+	struct pvio_mapping *m;
+	volatile uint8_t *p;
+	int fd, rc;
+
+	fd = memfd_create("huge", MFD_CLOEXEC | MFD_HUGETLB | MFD_HUGE_2MB);
+	if (fd < 0 || ftruncate(fd, (off_t)(2 * huge)) < 0)
+		return; /* no such file system here: nothing to see */
+	rc = pvio_mapping_create(fd, PAGE, huge, PROT_READ | PROT_WRITE, &m);
+	close(fd);
+	ck_assert_int_eq(rc, 0);
+	/* Should there be pages, it reads zero as well. */
+	p = pvio_mapping_host(m);
+	ck_assert_uint_eq(p[0], 0);
+	ck_assert_uint_eq(p[huge - 1], 0);
+	p[huge - PAGE] = 1;
+	pvio_mapping_put(m);
+}
+END_TEST
+
 static sigjmp_buf back;
 static void *faulted_at;
 
@@ -273,5 +297,6 @@ CHECK_MAIN("sigbus", setup, teardown,
 	   embedding_programs_handler_gets_its_own_faults,
 	   signal_that_is_not_ours_still_ends_the_process,
 	   truncated_file_is_read_as_zero_and_costs_only_the_mapping,
-	   hint_goes_when_the_lost_mapping_does, sealed_file_is_never_lost,
+	   hint_goes_when_the_lost_mapping_does,
+	   missing_huge_page_is_replaced_whole, sealed_file_is_never_lost,
 	   threads_fault_while_others_map)
