@@ -59,6 +59,7 @@ pvio_bench_SOURCES = \
 	tools/bench/bench.h \
 	tools/bench/block.c \
 	tools/bench/main.c \
+	tools/bench/net.c \
 	tools/bench/report.c \
 	tools/bench/report.h \
 	tools/bench/ring.c \
