@@ -49,8 +49,8 @@ static size_t iov_next(struct iov_cursor *c, size_t max, uint8_t **p)
 	return piece;
 }
 
-size_t pvio_iov_fetch(const struct iovec *iov, int nr, size_t offset, void *buf,
-		      size_t len)
+size_t pvio_iov_fetch_pieces(const struct iovec *iov, int nr, size_t offset,
+			     void *buf, size_t len)
 {
 	struct iov_cursor c = iov_seek(iov, nr, offset);
 	size_t done = 0, piece;
@@ -63,8 +63,8 @@ size_t pvio_iov_fetch(const struct iovec *iov, int nr, size_t offset, void *buf,
 	return done;
 }
 
-size_t pvio_iov_get(const struct iovec *iov, int nr, size_t offset, void *buf,
-		    size_t len)
+size_t pvio_iov_get_pieces(const struct iovec *iov, int nr, size_t offset,
+			   void *buf, size_t len)
 {
 	struct iov_cursor c = iov_seek(iov, nr, offset);
 	size_t done = 0, piece;
@@ -77,8 +77,8 @@ size_t pvio_iov_get(const struct iovec *iov, int nr, size_t offset, void *buf,
 	return done;
 }
 
-size_t pvio_iov_put(const struct iovec *iov, int nr, size_t offset,
-		    const void *buf, size_t len)
+size_t pvio_iov_put_pieces(const struct iovec *iov, int nr, size_t offset,
+			   const void *buf, size_t len)
 {
 	struct iov_cursor c = iov_seek(iov, nr, offset);
 	size_t done = 0, piece;
@@ -104,9 +104,9 @@ size_t pvio_iov_zero(const struct iovec *iov, int nr, size_t offset, size_t len)
 	return done;
 }
 
-size_t pvio_iov_copy(const struct iovec *to, int nr_to, size_t to_offset,
-		     const struct iovec *from, int nr_from, size_t from_offset,
-		     size_t len)
+size_t pvio_iov_copy_pieces(const struct iovec *to, int nr_to, size_t to_offset,
+			    const struct iovec *from, int nr_from,
+			    size_t from_offset, size_t len)
 {
 	struct iov_cursor src = iov_seek(from, nr_from, from_offset);
 	struct iov_cursor dst = iov_seek(to, nr_to, to_offset);

@@ -216,18 +216,18 @@ static inline void pvio_guest_fetch(void *dst, const void *src, size_t len)
  * Returns the number copied: less than @len where the iovec ends.
  * fetch: metadata, counted by the checked flavour.  get: bulk data.
  */
-size_t pvio_iov_fetch(const struct iovec *iov, int nr, size_t offset,
-		      void *buf, size_t len);
-size_t pvio_iov_get(const struct iovec *iov, int nr, size_t offset, void *buf,
-		    size_t len);
-size_t pvio_iov_put(const struct iovec *iov, int nr, size_t offset,
-		    const void *buf, size_t len);
+static inline size_t pvio_iov_fetch(const struct iovec *iov, int nr,
+				    size_t offset, void *buf, size_t len);
+static inline size_t pvio_iov_get(const struct iovec *iov, int nr,
+				  size_t offset, void *buf, size_t len);
+static inline size_t pvio_iov_put(const struct iovec *iov, int nr,
+				  size_t offset, const void *buf, size_t len);
 size_t pvio_iov_zero(const struct iovec *iov, int nr, size_t offset,
 		     size_t len);
 /* Guest to guest: one copy.  Both ends may be guest memory. */
-size_t pvio_iov_copy(const struct iovec *to, int nr_to, size_t to_offset,
-		     const struct iovec *from, int nr_from, size_t from_offset,
-		     size_t len);
+static inline size_t pvio_iov_copy(const struct iovec *to, int nr_to,
+				   size_t to_offset, const struct iovec *from,
+				   int nr_from, size_t from_offset, size_t len);
 size_t pvio_iov_length(const struct iovec *iov, int nr);
 /*
  * The sub-range [offset, offset + len) of @iov as entries of @out.  Returns how
@@ -235,6 +235,70 @@ size_t pvio_iov_length(const struct iovec *iov, int nr);
  */
 int pvio_iov_slice(const struct iovec *iov, int nr, size_t offset, size_t len,
 		   struct iovec *out, int max);
+
+/*
+ * Nearly always the bytes lie in the first entry: then it is one copy, of a
+ * length the compiler often knows (pvio-bench net --one-thread --kind loop:
+ * 14.8 instead of 11.7 million frames a second).
+ */
+size_t pvio_iov_fetch_pieces(const struct iovec *iov, int nr, size_t offset,
+			     void *buf, size_t len);
+size_t pvio_iov_get_pieces(const struct iovec *iov, int nr, size_t offset,
+			   void *buf, size_t len);
+size_t pvio_iov_put_pieces(const struct iovec *iov, int nr, size_t offset,
+			   const void *buf, size_t len);
+size_t pvio_iov_copy_pieces(const struct iovec *to, int nr_to,
+			    size_t to_offset, const struct iovec *from,
+			    int nr_from, size_t from_offset, size_t len);
+
+static inline bool pvio_iov_first_has(const struct iovec *iov, int nr,
+				      size_t offset, size_t len)
+{
+	return likely(nr > 0 && pvio_range_ok(offset, len, iov->iov_len));
+}
+
+static inline size_t pvio_iov_fetch(const struct iovec *iov, int nr,
+				    size_t offset, void *buf, size_t len)
+{
+	if (!pvio_iov_first_has(iov, nr, offset, len))
+		return pvio_iov_fetch_pieces(iov, nr, offset, buf, len);
+	pvio_guest_fetch(buf, (uint8_t *)iov->iov_base + offset, len);
+	return len;
+}
+
+static inline size_t pvio_iov_get(const struct iovec *iov, int nr,
+				  size_t offset, void *buf, size_t len)
+{
+	if (!pvio_iov_first_has(iov, nr, offset, len))
+		return pvio_iov_get_pieces(iov, nr, offset, buf, len);
+	memcpy(buf, (uint8_t *)iov->iov_base + offset, len);
+	/* The copy is what is used from here on, not a second load. */
+	__asm__ __volatile__("" : : "r"(buf) : "memory");
+	return len;
+}
+
+static inline size_t pvio_iov_put(const struct iovec *iov, int nr,
+				  size_t offset, const void *buf, size_t len)
+{
+	if (!pvio_iov_first_has(iov, nr, offset, len))
+		return pvio_iov_put_pieces(iov, nr, offset, buf, len);
+	memcpy((uint8_t *)iov->iov_base + offset, buf, len);
+	return len;
+}
+
+static inline size_t pvio_iov_copy(const struct iovec *to, int nr_to,
+				   size_t to_offset, const struct iovec *from,
+				   int nr_from, size_t from_offset, size_t len)
+{
+	if (!pvio_iov_first_has(to, nr_to, to_offset, len) ||
+	    !pvio_iov_first_has(from, nr_from, from_offset, len))
+		return pvio_iov_copy_pieces(to, nr_to, to_offset, from,
+					    nr_from, from_offset, len);
+	/* A guest may hand out one buffer twice: overlap. */
+	memmove((uint8_t *)to->iov_base + to_offset,
+		(uint8_t *)from->iov_base + from_offset, len);
+	return len;
+}
 
 #pragma GCC visibility pop
 #endif
