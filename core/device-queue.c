@@ -269,7 +269,12 @@ static int queue_begin(struct pvio_vq *vq)
 {
 	if (vq->kick_event && event_add(vq->kick_event, NULL))
 		return -ENOMEM;
-	/* Whatever the driver put there before is looked at without a kick. */
+	/*
+	 * What the ring says of kicks is from an earlier life: only from a
+	 * known state can the run job turn them off.  It looks at whatever the
+	 * driver put there before, so it does not matter what comes in between.
+	 */
+	(void)pvio_vq_enable_kick(vq);
 	vq->control->mode = PVIO_QUEUE_POLLED;
 	pvio_worker_add_poller(vq->worker, &vq->poller);
 	queue_wake(vq);

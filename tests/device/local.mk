@@ -60,4 +60,15 @@ tests_unit_check_examples_CPPFLAGS = $(AM_CPPFLAGS) \
 tests_unit_check_examples_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_check_examples_LDADD = libguest.la libpvio.la $(CHECK_LIBS) \
 	$(library_libs)
+
+check_PROGRAMS += tests/unit/check_device_nomem
+TESTS += tests/unit/check_device_nomem
+tests_unit_check_device_nomem_SOURCES = tests/unit/check_device_nomem.c $(rig_sources)
+tests_unit_check_device_nomem_CPPFLAGS = $(rig_cppflags)
+tests_unit_check_device_nomem_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_check_device_nomem_LDFLAGS = $(rig_ldflags) \
+	-Wl,--wrap=malloc -Wl,--wrap=calloc -Wl,--wrap=realloc \
+	-Wl,--wrap=aligned_alloc -Wl,--wrap=strdup \
+	-Wl,--wrap=event_new -Wl,--wrap=event_add
+tests_unit_check_device_nomem_LDADD = $(test_libs)
 endif

@@ -73,6 +73,34 @@ START_TEST(a_model_that_fails_to_create_undoes_everything)
 }
 END_TEST
 
+/* Two workers for the queues, and none of the three on a thread. */
+START_TEST(workers_that_nobody_runs_are_turned_by_who_waits)
+{
+	struct pvio_worker *workers[2];
+	struct pvio_device *dev;
+	struct guest_device *gd;
+	const uint64_t none[2] = { 0 };
+
+	ck_assert_int_eq(pvio_worker_create("a", &workers[0]), 0);
+	ck_assert_int_eq(pvio_worker_create("b", &workers[1]), 0);
+	ck_assert_int_eq(pvio_device_create("two", RIG_CONFIG "poll_us = 7;",
+					    rig.control, workers, 2, &dev),
+			 0);
+	ck_assert_int_eq(guest_device_open_loopback(dev, &rig.mem, workers[1],
+						    &gd),
+			 0);
+	ck_assert_int_eq(guest_device_negotiate(gd, none), 0);
+	ck_assert_int_eq(guest_device_setup_queue(gd, 1, 16), 0);
+	ck_assert_int_eq(guest_device_start(gd), 0);
+	ck_assert_int_eq(guest_device_transfer(gd, 1, rig.seg, 1, 1),
+			 RIG_BUFFER_BYTES);
+	guest_device_close(gd);
+	pvio_device_destroy(dev);
+	pvio_worker_destroy(workers[0]);
+	pvio_worker_destroy(workers[1]);
+}
+END_TEST
+
 START_TEST(destroying_nothing_is_allowed)
 {
 	pvio_device_destroy(NULL);
@@ -209,6 +237,45 @@ START_TEST(stopping_a_queue_waits_for_what_is_in_flight)
 	ck_assert_uint_eq(probe.queue[0].idles, 1);
 	/* What it finished was published. */
 	ck_assert(guest_ring_has_used(guest_device_ring(rig.gd, 0)));
+}
+END_TEST
+
+/* --- what a model's kick reports -------------------------------------------- */
+
+START_TEST(a_model_that_is_not_done_is_called_again)
+{
+	unsigned int i;
+
+	rig_run(0);
+	rig_step();
+	probe.report = PVIO_KICK_AGAIN;
+	guest_device_kick(rig.gd, 0);
+	for (i = 0; i < 10; i++)
+		ck_assert(pvio_worker_step(rig.control));
+	ck_assert_uint_ge(probe.queue[0].kicks, 9);
+	probe.report = PVIO_KICK_DRAINED;
+	rig_step();
+}
+END_TEST
+
+START_TEST(a_model_that_waits_is_left_alone_until_it_asks)
+{
+	unsigned int kicks;
+
+	rig_run(0);
+	probe.report = PVIO_KICK_WAIT;
+	guest_device_kick(rig.gd, 0);
+	rig_step();
+	kicks = probe.queue[0].kicks;
+	/* Its driver was told not to kick, and nobody polls for it. */
+	ck_assert_int_eq(guest_ring_add(guest_device_ring(rig.gd, 0), rig.seg,
+					1, 1, rig.seg),
+			 0);
+	ck_assert(!guest_ring_publish(guest_device_ring(rig.gd, 0)));
+	rig_step();
+	ck_assert_uint_eq(probe.queue[0].kicks, kicks);
+	pvio_vq_schedule(pvio_device_vq(rig.dev, 0));
+	ck_assert(rig_is_used(0));
 }
 END_TEST
 
@@ -546,6 +613,9 @@ CHECK_MAIN("device", rig_setup, rig_teardown, bad_configurations_are_refused,
 	   a_model_may_refuse_to_start_a_queue,
 	   a_stopped_queue_says_where_it_stands_and_goes_on,
 	   stopping_a_queue_waits_for_what_is_in_flight,
+	   a_model_that_is_not_done_is_called_again,
+	   a_model_that_waits_is_left_alone_until_it_asks,
+	   workers_that_nobody_runs_are_turned_by_who_waits,
 	   configuration_changes_are_told_and_counted,
 	   unknown_commands_are_said_to_be_unknown,
 	   memory_changes_under_a_running_queue,

@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * check_device_nomem.c - every allocation of the control path fails once
+ *
+ * The library's own allocations, and libevent's of events, go through wrappers
+ * (the linker's --wrap).  A call is made again and again, with the first, the
+ * second, the third ... allocation failing, until it succeeds with none left
+ * to fail: each time it says -ENOMEM, or does without, and the device lives.
+ */
+#include "tests/check_main.h"
+#include "tests/device/rig.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+struct event;
+struct event_base;
+typedef void event_fn(int, short, void *);
+
+void *__real_malloc(size_t size);
+void *__real_calloc(size_t n, size_t size);
+void *__real_realloc(void *p, size_t size);
+void *__real_aligned_alloc(size_t align, size_t size);
+char *__real_strdup(const char *s);
+struct event *__real_event_new(struct event_base *base, int fd, short what,
+			       event_fn *fn, void *arg);
+int __real_event_add(struct event *event, const struct timeval *tv);
+void *__wrap_malloc(size_t size);
+void *__wrap_calloc(size_t n, size_t size);
+void *__wrap_realloc(void *p, size_t size);
+void *__wrap_aligned_alloc(size_t align, size_t size);
+char *__wrap_strdup(const char *s);
+struct event *__wrap_event_new(struct event_base *base, int fd, short what,
+			       event_fn *fn, void *arg);
+int __wrap_event_add(struct event *event, const struct timeval *tv);
+
+static int fail_in = -1; /* the so many-th fails; -1: none */
+static bool has_failed;
+
+static bool must_fail(void)
+{
+	if (fail_in < 0 || fail_in-- > 0)
+		return false;
+	has_failed = true;
+	return true;
+}
+
+void *__wrap_malloc(size_t size)
+{
+	return must_fail() ? NULL : __real_malloc(size);
+}
+
+void *__wrap_calloc(size_t n, size_t size)
+{
+	return must_fail() ? NULL : __real_calloc(n, size);
+}
+
+void *__wrap_realloc(void *p, size_t size)
+{
+	return must_fail() ? NULL : __real_realloc(p, size);
+}
+
+void *__wrap_aligned_alloc(size_t align, size_t size)
+{
+	return must_fail() ? NULL : __real_aligned_alloc(align, size);
+}
+
+char *__wrap_strdup(const char *s)
+{
+	return must_fail() ? NULL : __real_strdup(s);
+}
+
+struct event *__wrap_event_new(struct event_base *base, int fd, short what,
+			       event_fn *fn, void *arg)
+{
+	return must_fail() ? NULL : __real_event_new(base, fd, what, fn, arg);
+}
+
+int __wrap_event_add(struct event *event, const struct timeval *tv)
+{
+	return must_fail() ? -1 : __real_event_add(event, tv);
+}
+
+/* Does @call fail cleanly at its @n-th allocation?  False: it has fewer. */
+static bool fails_at(int n, int (*call)(void))
+{
+	int rc;
+
+	has_failed = false;
+	fail_in = n;
+	rc = call();
+	fail_in = -1;
+	if (has_failed)
+		ck_assert_int_eq(rc, -ENOMEM);
+	else
+		ck_assert_int_eq(rc, 0);
+	return has_failed;
+}
+
+static int call_create(void)
+{
+	struct pvio_device *dev;
+	int rc, left;
+
+	rc = pvio_device_create("try", RIG_CONFIG, rig.control, &rig.control, 1,
+				&dev);
+	left = fail_in;
+	fail_in = -1;
+	if (rc == 0)
+		pvio_device_destroy(dev);
+	fail_in = left;
+	return rc;
+}
+
+START_TEST(create_without_memory_leaves_nothing)
+{
+	int n = 0;
+
+	while (fails_at(n, call_create))
+		n++;
+	ck_assert_int_ge(n, 6);
+	rig_run(0);
+	rig_echo(0);
+}
+END_TEST
+
+static uint8_t page[4096];
+
+static int call_add_memory(void)
+{
+	return pvio_loopback_add_memory(rig.lb, RIG_GPA_2, sizeof(page), page);
+}
+
+START_TEST(memory_that_cannot_be_added_changes_nothing)
+{
+	int n = 0;
+
+	ck_assert_int_eq(guest_device_negotiate(rig.gd, (uint64_t[2]){ 0 }), 0);
+	while (fails_at(n, call_add_memory)) {
+		ck_assert_uint_eq(pvio_device_map(rig.dev)->nr, 1);
+		n++;
+	}
+	ck_assert_int_ge(n, 2);
+	ck_assert_uint_eq(pvio_device_map(rig.dev)->nr, 2);
+}
+END_TEST
+
+static int fds[2];
+
+static int call_start_queue(void)
+{
+	struct guest_ring *ring = guest_device_ring(rig.gd, 0);
+	struct pvio_loopback_queue setup = {
+		.size = guest_ring_size(ring),
+		.desc = guest_ring_desc(ring),
+		.driver = guest_ring_driver(ring),
+		.device = guest_ring_device(ring),
+		.call_fd = fds[0],
+		.kick_fd = fds[1],
+	};
+
+	return pvio_loopback_start_queue(rig.lb, 0, &setup);
+}
+
+START_TEST(a_queue_without_memory_does_not_start)
+{
+	int n = 0;
+
+	fds[0] = eventfd(0, EFD_NONBLOCK);
+	fds[1] = eventfd(0, EFD_NONBLOCK);
+	ck_assert_int_eq(guest_device_negotiate(rig.gd, (uint64_t[2]){ 0 }), 0);
+	ck_assert_int_eq(guest_device_setup_queue(rig.gd, 0, 16), 0);
+	/* Whatever the queue's start lacks, even the watch on its eventfd. */
+	for (n = 0;; n++) {
+		int rc;
+
+		has_failed = false;
+		fail_in = n;
+		rc = call_start_queue();
+		fail_in = -1;
+		if (!has_failed)
+			break;
+		ck_assert(rc == -ENOMEM || rc == -EINVAL);
+		ck_assert(!pvio_device_vq_is_running(rig.dev, 0));
+		ck_assert_uint_eq(probe.queue[0].stops, probe.queue[0].idles);
+	}
+	ck_assert_int_ge(n, 6);
+	ck_assert_int_eq(guest_device_start(rig.gd), -EBUSY);
+	pvio_loopback_set_status(rig.lb,
+				 pvio_loopback_get_status(rig.lb) |
+					 VIRTIO_CONFIG_S_DRIVER_OK);
+	rig_submit(0);
+	ck_assert(rig_is_used(0));
+	close(fds[0]);
+	close(fds[1]);
+}
+END_TEST
+
+static int call_stats(void)
+{
+	char *json;
+	int rc = pvio_device_stats(rig.dev, true, &json);
+
+	if (rc == 0)
+		free(json);
+	return rc;
+}
+
+START_TEST(stats_without_memory_are_an_error)
+{
+	int n = 0;
+
+	while (fails_at(n, call_stats))
+		n++;
+	ck_assert_int_ge(n, 1);
+}
+END_TEST
+
+/* The map is there, a queue on it is not: the driver must reset. */
+START_TEST(a_queue_that_cannot_move_to_new_memory_breaks)
+{
+	unsigned int broken = 0;
+	int n;
+
+	for (n = 0;; n++) {
+		int rc;
+
+		guest_alloc_reset(&rig.mem);
+		rig_alloc_buffer();
+		rig_run(0);
+		has_failed = false;
+		fail_in = n;
+		rc = call_add_memory();
+		fail_in = -1;
+		if (rc == 0)
+			ck_assert_int_eq(pvio_loopback_remove_memory(rig.lb,
+								     RIG_GPA_2),
+					 0);
+		rig_step();
+		broken += guest_device_is_broken(rig.gd);
+		if (!has_failed)
+			break;
+	}
+	ck_assert_uint_ge(broken, 4);
+	rig_run(0);
+	rig_echo(0);
+}
+END_TEST
+
+CHECK_MAIN("device-nomem", rig_setup, rig_teardown,
+	   create_without_memory_leaves_nothing,
+	   memory_that_cannot_be_added_changes_nothing,
+	   a_queue_without_memory_does_not_start,
+	   stats_without_memory_are_an_error,
+	   a_queue_that_cannot_move_to_new_memory_breaks)
