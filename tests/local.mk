@@ -3,6 +3,7 @@
 # One program a subject.  Its four lines go into the local.mk of its directory;
 # see tests/unit/local.mk.
 EXTRA_DIST += \
+	tests/bench/block \
 	tests/check_main.h \
 	tests/hostile/vhost-user-hostile.h \
 	tests/lsan.supp \

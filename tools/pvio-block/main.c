@@ -119,6 +119,8 @@ static int block_write_backend(const struct block *b, FILE *config)
 				      b->memory ? "memory" : "null");
 		backend_program_quote(config, "size",
 				      b->memory ? b->memory : b->null);
+		if (b->null)
+			fputs("zero = false; ", config);
 	}
 	fputs("}; ", config);
 	return 0;
