@@ -54,7 +54,7 @@ int guest_split_add(struct guest_ring *ring, const struct guest_segment *seg,
 		}
 	}
 	/* With IN_ORDER descriptors are used round and round (2.7.9). */
-	ring->free_head = at == ring->size ? 0 : at;
+	ring->free_head = at;
 	ring->nr_free = (uint16_t)(ring->nr_free - nr_desc);
 	guest_added(ring, head, cookie, nr_desc, writable);
 	pvio_store_once(&avail->ring[ring->next_avail & (ring->size - 1)],

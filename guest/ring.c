@@ -87,10 +87,10 @@ int guest_ring_create(uint16_t size, unsigned int flags, void *mem,
 		guest_ring_destroy(ring);
 		return -ENOMEM;
 	}
-	/* Split: each names the next.  Packed: a stack, 0 on top. */
+	/* Split: a circle, as IN_ORDER goes.  Packed: a stack, 0 on top. */
 	for (i = 0; i < size; i++)
 		ring->next[i] = (uint16_t)(ring->packed ? size - 1 - i :
-							  i + 1);
+							  (i + 1) % size);
 	ring->free_head = ring->packed ? size : 0;
 	*out = ring;
 	return 0;
