@@ -6,6 +6,7 @@
 # "make check".  "make fuzz" does the rest.
 FUZZ_SECONDS = 60
 fuzz_targets = \
+	block \
 	config \
 	$(NULL)
 FUZZ_TARGETS = $(fuzz_targets)
@@ -13,6 +14,12 @@ FUZZ_TARGETS = $(fuzz_targets)
 EXTRA_DIST += tests/fuzz/run.sh tests/fuzz/corpus tests/fuzz/config.dict
 replay_cppflags = $(test_cppflags) \
 	-DCORPUS=\"$(abs_srcdir)/tests/fuzz/corpus/
+
+check_PROGRAMS += tests/fuzz/replay_block
+TESTS += tests/fuzz/replay_block
+tests_fuzz_replay_block_SOURCES = tests/fuzz/replay.c tests/fuzz/fuzz_block.c
+tests_fuzz_replay_block_CPPFLAGS = $(replay_cppflags)block\"
+tests_fuzz_replay_block_LDADD = $(test_libs)
 
 check_PROGRAMS += tests/fuzz/replay_config
 TESTS += tests/fuzz/replay_config
