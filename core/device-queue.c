@@ -22,9 +22,10 @@
  * gives up its poll budget).  Arming and looking again is queue_arm(), and
  * nowhere else.
  *
- * The kick eventfd is watched edge-triggered and never read: every write to it
- * is an edge, whatever its count.  That saves a system call a kick, and leaves
- * a hostile peer, which shares the open file, nothing to make us block in.
+ * The kick eventfd is watched edge-triggered and not read: every write to it is
+ * an edge, whatever its count.  That saves a system call a kick.  A queue that
+ * stops takes the count back, once: the VMM owns the eventfd again, and QEMU
+ * takes what it finds there for a kick that is its own to serve.
  *
  * Starting and stopping are operations (device-internal.h): asked for by
  * control, done by the worker.  A stop first drains:
@@ -45,6 +46,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 /* --- running ---------------------------------------------------------------- */
@@ -390,6 +392,19 @@ void pvio_device_queue_drained(struct pvio_device *dev, struct pvio_vq *vq)
 		pvio_worker_schedule(vq->worker, &vq->control->drained);
 }
 
+/*
+ * Take back the kicks we have been told of.  RWF_NOWAIT, since the peer shares
+ * the open file and may have cleared O_NONBLOCK.
+ */
+static void queue_take_kicks(const struct pvio_vq *vq)
+{
+	uint64_t count;
+	struct iovec iov = { &count, sizeof(count) };
+	ssize_t ignored = preadv2(vq->kick_fd, &iov, 1, -1, RWF_NOWAIT);
+
+	(void)ignored;
+}
+
 static void stop_work(struct pvio_queue_op *op)
 {
 	struct pvio_vq *vq = op->vq;
@@ -403,8 +418,10 @@ static void stop_work(struct pvio_queue_op *op)
 	}
 	pvio_worker_remove_poller(&vq->poller);
 	pvio_job_cancel(&vq->run);
-	if (vq->kick_event)
+	if (vq->kick_event) {
 		event_del(vq->kick_event);
+		queue_take_kicks(vq);
+	}
 	if (vq->state == PVIO_VQ_RUNNING)
 		vq->state = PVIO_VQ_DRAINING;
 	ctl->is_draining = true;

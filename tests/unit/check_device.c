@@ -459,6 +459,27 @@ START_TEST(a_kick_before_the_queue_starts_is_not_lost)
 }
 END_TEST
 
+/* QEMU would take what is left in it for a kick that it has to serve. */
+START_TEST(a_queue_that_stops_takes_its_kicks_back)
+{
+	int fd = eventfd(0, 0), own = dup(fd);
+	struct rig_done done = { 0 };
+	uint64_t one = 1;
+
+	rig_run(0);
+	set_kick_fd(0, own, 0);
+	ck_assert_int_eq(write(fd, &one, 8), 8);
+	rig_step();
+
+	pvio_device_vq_stop(rig.dev, 0, NULL, rig_note_done, &done);
+	rig_wait(&done.done);
+	ck_assert_int_eq(fcntl(fd, F_SETFL, O_NONBLOCK), 0);
+	ck_assert_int_eq(read(fd, &one, 8), -1);
+	ck_assert_int_eq(errno, EAGAIN);
+	close(fd);
+}
+END_TEST
+
 START_TEST(the_call_fd_may_be_a_pipe)
 {
 	int fds[2];
@@ -623,6 +644,7 @@ CHECK_MAIN("device", rig_setup, rig_teardown, bad_configurations_are_refused,
 	   overlapping_changes_are_refused_or_wait,
 	   the_kick_eventfd_wakes_the_queue_each_time,
 	   a_kick_before_the_queue_starts_is_not_lost,
+	   a_queue_that_stops_takes_its_kicks_back,
 	   the_call_fd_may_be_a_pipe, when_stop_returns_no_callback_runs,
 	   a_device_is_destroyed_with_requests_in_flight,
 	   stats_count_what_happened,
