@@ -65,6 +65,8 @@ struct pvio_vq_control {
 	/* the queue's worker */
 	enum pvio_queue_mode mode;
 	bool is_draining;
+	bool is_deaf;	     /* kicked without requests: has been said */
+	uint64_t first_kick; /* stats.kicks at start */
 	struct pvio_job drained;
 	/* any thread; atomic */
 	bool is_broken;

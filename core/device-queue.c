@@ -75,6 +75,25 @@ static bool queue_arm(struct pvio_vq *vq)
 	return true;
 }
 
+/*
+ * Kicks for a ring in which there is never anything: QEMU hands over the file
+ * of memory that it has mapped privately without a word, and we look at other
+ * pages than the guest.  One kick may be for nothing: QEMU's own, at start.
+ */
+static pvio_cold void queue_find_deaf(struct pvio_vq *vq)
+{
+	struct pvio_vq_control *ctl = vq->control;
+
+	if (ctl->is_deaf || vq->stats.requests || pvio_vq_has_available(vq) ||
+	    vq->stats.kicks < ctl->first_kick + 2)
+		return;
+	ctl->is_deaf = true;
+	pvio_log_limited(&vq->dev->log_limit, PVIO_LOG_WARNING,
+			 "%s: queue %u is kicked, and empty: is the guest's "
+			 "memory not shared with us (share=on)?",
+			 pvio_device_name(vq->dev), vq->index);
+}
+
 static void queue_run(struct pvio_job *job)
 {
 	struct pvio_vq *vq = pvio_container_of(job, struct pvio_vq, run);
@@ -90,6 +109,9 @@ static void queue_run(struct pvio_job *job)
 		result = ops->kick(vq->dev->model, vq);
 	else if (ops->discard)
 		result = ops->discard(vq->dev->model, vq);
+
+	if (unlikely(vq->stats.requests == 0))
+		queue_find_deaf(vq);
 
 	switch (result) {
 	case PVIO_KICK_DRAINED:
@@ -278,6 +300,8 @@ static int queue_begin(struct pvio_vq *vq)
 	 */
 	(void)pvio_vq_enable_kick(vq);
 	vq->control->mode = PVIO_QUEUE_POLLED;
+	vq->control->first_kick = vq->stats.kicks;
+	vq->control->is_deaf = false;
 	pvio_worker_add_poller(vq->worker, &vq->poller);
 	queue_wake(vq);
 	return 0;
