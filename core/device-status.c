@@ -39,7 +39,7 @@
 	(PVIO_BIT(VIRTIO_RING_F_INDIRECT_DESC) |                            \
 	 PVIO_BIT(VIRTIO_RING_F_EVENT_IDX) | PVIO_BIT(VIRTIO_F_VERSION_1) | \
 	 PVIO_BIT(VIRTIO_F_RING_PACKED) | PVIO_BIT(VIRTIO_F_IN_ORDER) |     \
-	 PVIO_BIT(VIRTIO_F_RING_RESET))
+	 PVIO_BIT(VIRTIO_F_NOTIFICATION_DATA) | PVIO_BIT(VIRTIO_F_RING_RESET))
 
 /* --- features --------------------------------------------------------------- */
 

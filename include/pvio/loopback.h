@@ -8,9 +8,9 @@
  * tests, examples and pvio-bench use, and a model for a VMM's own glue.
  *
  * The device is created with `transport = { type = "loopback"; };`.  All calls
- * are made on the control thread, except pvio_loopback_kick(), which any
- * thread may call.  Calls that must wait for the device (set_status, memory,
- * queue stop) turn the control worker until it is done.
+ * are made on the control thread, except pvio_loopback_kick() and _kick_data(),
+ * which any thread may call.  Calls that must wait for the device (set_status,
+ * memory, queue stop) turn the control worker until it is done.
  */
 #ifndef PVIO_LOOPBACK_H
 #define PVIO_LOOPBACK_H
@@ -87,6 +87,12 @@ int pvio_loopback_stop_queue(struct pvio_loopback *lb, unsigned int queue);
 
 /* The driver's kick.  Any thread.  A queue that does not exist is ignored. */
 void pvio_loopback_kick(struct pvio_loopback *lb, unsigned int queue);
+/*
+ * The same by the word that a driver sends which has negotiated
+ * NOTIFICATION_DATA (virtio 1.4, 2.9): queue in the low 16 bits, then offset
+ * and wrap counter, which are taken for the hint they are.
+ */
+void pvio_loopback_kick_data(struct pvio_loopback *lb, uint32_t data);
 
 #pragma GCC visibility pop
 #ifdef __cplusplus

@@ -262,6 +262,12 @@ void pvio_loopback_kick(struct pvio_loopback *lb, unsigned int queue)
 	pvio_device_kick(lb->dev, queue);
 }
 
+/* How far the driver has got is in the ring, and there we look. */
+void pvio_loopback_kick_data(struct pvio_loopback *lb, uint32_t data)
+{
+	pvio_device_kick(lb->dev, data & 0xffff);
+}
+
 /* --- the core's events ------------------------------------------------------ */
 
 void pvio_loopback_set_callbacks(struct pvio_loopback *lb,
@@ -334,6 +340,7 @@ static const struct pvio_transport_ops loopback_ops = {
 			    PVIO_BIT(VIRTIO_F_VERSION_1) |
 			    PVIO_BIT(VIRTIO_F_RING_PACKED) |
 			    PVIO_BIT(VIRTIO_F_IN_ORDER) |
+			    PVIO_BIT(VIRTIO_F_NOTIFICATION_DATA) |
 			    PVIO_BIT(VIRTIO_F_RING_RESET) },
 	.attach		= loopback_attach,
 	.detach		= loopback_detach,
