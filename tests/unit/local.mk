@@ -36,6 +36,12 @@ tests_unit_check_net_CPPFLAGS = $(test_cppflags)
 tests_unit_check_net_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_check_net_LDADD = $(test_libs)
 
+check_PROGRAMS += tests/unit/check_net_socket
+TESTS += tests/unit/check_net_socket
+tests_unit_check_net_socket_CPPFLAGS = $(test_cppflags)
+tests_unit_check_net_socket_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_check_net_socket_LDADD = $(test_libs)
+
 check_PROGRAMS += tests/unit/check_net_tap
 TESTS += tests/unit/check_net_tap
 tests_unit_check_net_tap_CPPFLAGS = $(test_cppflags)
