@@ -1,1 +1,13 @@
 # SPDX-License-Identifier: BSD-3-Clause
+dist_man_MANS += \
+	docs/pvio-bench.1 \
+	docs/pvio-block.8 \
+	docs/pvio-model.3 \
+	docs/pvio-net.8 \
+	docs/pvio-transport.3 \
+	docs/pvio.3 \
+	docs/pvio.7 \
+	docs/pvio.conf.5 \
+	docs/pvioctl.1 \
+	docs/pviod.8 \
+	$(NULL)
