@@ -11,9 +11,12 @@ examples_embed_LDADD = libguest.la libpvio.la
 
 check_LTLIBRARIES += \
 	examples/backend.la \
-	examples/model.la
+	examples/model.la \
+	examples/transport.la
 examples_backend_la_CPPFLAGS = $(AM_CPPFLAGS) -DPVIO_MODULE
 examples_backend_la_LDFLAGS = $(example_module_ldflags)
 examples_model_la_CPPFLAGS = $(AM_CPPFLAGS) -DPVIO_MODULE
 examples_model_la_LDFLAGS = $(example_module_ldflags)
+examples_transport_la_CPPFLAGS = $(AM_CPPFLAGS) -DPVIO_MODULE
+examples_transport_la_LDFLAGS = $(example_module_ldflags)
 example_module_ldflags = $(AM_LDFLAGS) -module -avoid-version -rpath /nowhere

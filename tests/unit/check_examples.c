@@ -7,6 +7,7 @@
 #include "tests/check_main.h"
 
 #include "core/plugin.h"
+#include "core/worker.h"
 #include "guest/device.h"
 
 #include <pvio/pvio.h>
@@ -14,7 +15,12 @@
 #include <endian.h>
 #include <errno.h>
 #include <linux/virtio_blk.h>
+#include <poll.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 static struct pvio_worker *worker;
 static struct pvio_device *dev;
@@ -133,6 +139,53 @@ START_TEST(the_backend_reads_as_offsets_and_takes_no_writes)
 }
 END_TEST
 
+START_TEST(the_transport_serves_a_guest_that_shares_memory)
+{
+	int kick = eventfd(0, EFD_CLOEXEC), call = eventfd(0, EFD_CLOEXEC);
+	int ram_fd = memfd_create("guest", MFD_CLOEXEC);
+	struct guest_segment seg = { .gpa = 0x8000, .len = 64 };
+	struct pollfd notified = { .fd = call, .events = POLLIN };
+	struct guest_ring *ring;
+	uint32_t written = 0;
+	char config[512];
+	uint8_t *ram;
+
+	ck_assert_int_eq(ftruncate(ram_fd, 0x10000), 0);
+	ram = mmap(NULL, 0x10000, PROT_READ | PROT_WRITE, MAP_SHARED, ram_fd,
+		   0);
+	ck_assert_ptr_ne(ram, MAP_FAILED);
+	ck_assert_int_eq(guest_ring_create(16, 0, ram + 0x1000, 0x1000, &ring),
+			 0);
+	snprintf(config, sizeof(config),
+		 "model = \"rng\"; transport = { type = \"settled\";"
+		 "memory_fd = %d; kick_fd = %d; call_fd = %d; size = 16;"
+		 "desc = %d; driver = %d; device = %d; };",
+		 ram_fd, kick, call, (int)guest_ring_desc(ring),
+		 (int)guest_ring_driver(ring), (int)guest_ring_device(ring));
+	ck_assert_int_eq(pvio_device_create("example", config, worker, &worker,
+					    1, &dev),
+			 0);
+	ck_assert_int_eq(pvio_device_start(dev), 0);
+
+	ck_assert_int_eq(guest_ring_add(ring, &seg, 0, 1, ring), 0);
+	ck_assert(guest_ring_publish(ring));
+	ck_assert_int_eq(eventfd_write(kick, 1), 0);
+	while (poll(&notified, 1, 0) == 0)
+		ck_assert(pvio_worker_wait(worker, 10000));
+	ck_assert_ptr_eq(guest_ring_reap(ring, &written), ring);
+	ck_assert_uint_eq(written, 64);
+
+	pvio_device_destroy(dev);
+	dev = NULL;
+	guest_ring_destroy(ring);
+	munmap(ram, 0x10000);
+	close(ram_fd);
+	close(kick);
+	close(call);
+}
+END_TEST
+
 CHECK_MAIN("examples", setup, teardown, the_model_answers_in_capitals,
 	   the_model_refuses_a_bad_key,
-	   the_backend_reads_as_offsets_and_takes_no_writes)
+	   the_backend_reads_as_offsets_and_takes_no_writes,
+	   the_transport_serves_a_guest_that_shares_memory)
