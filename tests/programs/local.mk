@@ -6,8 +6,11 @@ program_rig = \
 	tests/programs/rig.h \
 	$(NULL)
 
-dist_check_SCRIPTS += tests/programs/config-errors.sh
-TESTS += tests/programs/config-errors.sh
+dist_check_SCRIPTS += \
+	tests/programs/config-errors.sh \
+	tests/programs/man-pages.sh \
+	$(NULL)
+TESTS += tests/programs/config-errors.sh tests/programs/man-pages.sh
 
 if HAVE_CHECK
 check_PROGRAMS += tests/programs/check_backend_program

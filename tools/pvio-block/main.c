@@ -39,11 +39,10 @@ static const struct option block_options[] = {
 static const char block_usage[] =
 	"      --blk-file=PATH      a file or block device, as it is (raw)\n"
 	"      --memory=SIZE        a disk of memory, lost at the end\n"
-	"      --null=SIZE          no disk: writes vanish, reads leave the\n"
-	"                           guest's buffers as they are\n"
+	"      --null=SIZE          no disk: writes vanish, reads give zeroes\n"
 	"      --read-only          refuse writes\n"
 	"      --direct             go round the host's page cache\n"
-	"      --cache=MODE         writeback (default) or writethrough\n"
+	"      --cache=MODE         writeback (default), writethrough, unsafe\n"
 	"      --serial=TEXT        what the guest sees, up to 20 bytes\n"
 	"      --block-size=BYTES   logical blocks\n"
 	"      --num-queues=N       request queues\n"

@@ -37,6 +37,7 @@ static const char usage[] =
 	"  latency [DEVICE]      where the time of requests goes\n"
 	"  resize DEVICE [SIZE]  a disk has a new size: its file's, or SIZE\n"
 	"  link DEVICE up|down   plug or unplug a network card's cable\n"
+	"  clear-error DEVICE    let flushes of a disk succeed again\n"
 	"\n"
 	"  -s, --socket=PATH     instead of " PVIO_RUN_DIR "/control.sock\n"
 	"  -j, --json            print the daemon's answer\n"
@@ -223,6 +224,7 @@ static int ctl_run(struct ctl *ctl, int argc, char **argv)
 		{ "latency", 0, 1, show_latency },
 		{ "resize", 1, 2, show_answer },
 		{ "link", 2, 2, show_answer },
+		{ "clear-error", 1, 1, show_answer },
 	};
 	struct json_object *result;
 	unsigned int i, nr = sizeof(commands) / sizeof(commands[0]);
