@@ -6,6 +6,15 @@ tests_unit_check_config_CPPFLAGS = $(test_cppflags)
 tests_unit_check_config_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_check_config_LDADD = $(test_libs)
 
+check_PROGRAMS += tests/unit/check_failures
+TESTS += tests/unit/check_failures
+tests_unit_check_failures_CPPFLAGS = $(test_cppflags)
+tests_unit_check_failures_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_check_failures_LDADD = $(test_libs)
+tests_unit_check_failures_LDFLAGS = $(AM_LDFLAGS) \
+	-Wl,--wrap=malloc,--wrap=calloc,--wrap=strdup,--wrap=strndup \
+	-Wl,--wrap=eventfd,--wrap=mmap,--wrap=fcntl,--wrap=open_memstream
+
 check_PROGRAMS += tests/unit/check_iov
 TESTS += tests/unit/check_iov
 tests_unit_check_iov_CPPFLAGS = $(test_cppflags)
