@@ -8,8 +8,8 @@ FUZZ_SECONDS = 60
 fuzz_targets = \
 	block \
 	config \
-	net \
 	memory \
+	net \
 	$(NULL)
 FUZZ_TARGETS = $(fuzz_targets)
 
@@ -29,16 +29,17 @@ tests_fuzz_replay_config_SOURCES = tests/fuzz/replay.c tests/fuzz/fuzz_config.c
 tests_fuzz_replay_config_CPPFLAGS = $(replay_cppflags)config\"
 tests_fuzz_replay_config_LDADD = $(test_libs)
 
-check_PROGRAMS += tests/fuzz/replay_net
-TESTS += tests/fuzz/replay_net
-tests_fuzz_replay_net_SOURCES = tests/fuzz/replay.c tests/fuzz/fuzz_net.c
-tests_fuzz_replay_net_CPPFLAGS = $(replay_cppflags)net\"
-tests_fuzz_replay_net_LDADD = $(test_libs)
 check_PROGRAMS += tests/fuzz/replay_memory
 TESTS += tests/fuzz/replay_memory
 tests_fuzz_replay_memory_SOURCES = tests/fuzz/replay.c tests/fuzz/fuzz_memory.c
 tests_fuzz_replay_memory_CPPFLAGS = $(replay_cppflags)memory\"
 tests_fuzz_replay_memory_LDADD = $(test_libs)
+
+check_PROGRAMS += tests/fuzz/replay_net
+TESTS += tests/fuzz/replay_net
+tests_fuzz_replay_net_SOURCES = tests/fuzz/replay.c tests/fuzz/fuzz_net.c
+tests_fuzz_replay_net_CPPFLAGS = $(replay_cppflags)net\"
+tests_fuzz_replay_net_LDADD = $(test_libs)
 
 fuzz:
 	@FUZZ_CC='$(FUZZ_CC)' FUZZ_SECONDS='$(FUZZ_SECONDS)' \
