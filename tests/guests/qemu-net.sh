@@ -122,7 +122,8 @@ link_case()
 }
 
 # The serving process is killed: the guest's link goes down, and comes up again
-# with the next process, and nothing is left of the old one's rings.
+# with the next process, and nothing is left of the old one's rings.  Split rings
+# only: for a packed one QEMU 7.2 has no position when the process is gone.
 kill_case()
 {
 	local pid i
@@ -143,7 +144,7 @@ kill_case()
 		done
 		net_io 10.0.0.1 1000000
 	END
-	net_args "$PWD/net.sock" 52:54:00:00:00:01 1 "${1-}"
+	net_args "$PWD/net.sock" 52:54:00:00:00:01
 	qemu_start guest "${net_args[@]}"
 	guest_says guest ready 60
 	for i in 1 2 3 4 5; do
@@ -160,11 +161,10 @@ run_case qemu-net-tap-packed tap_case 1 packed=on
 run_case qemu-net-tap-split-2-pairs tap_case 2
 run_case qemu-net-tap-packed-2-pairs tap_case 2 packed=on
 run_case qemu-net-tap-no-offloads tap_case 1 \
-	csum=off,gso=off,guest_csum=off,mrg_rxbuf=off,event_idx=off
+	csum=off,gso=off,host_tso4=off,host_tso6=off,host_ecn=off,host_ufo=off,guest_csum=off,guest_tso4=off,guest_tso6=off,guest_ecn=off,guest_ufo=off,mrg_rxbuf=off,event_idx=off
 run_case qemu-net-passt passt_case
 [ -z "$PVIO_TEST_PEER" ] || finish
 run_case qemu-net-switch-split-packed switch_case "" packed=on
 run_case qemu-net-link link_case
-run_case qemu-net-kill-split kill_case
-run_case qemu-net-kill-packed kill_case packed=on
+run_case qemu-net-kill kill_case
 finish

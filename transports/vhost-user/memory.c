@@ -251,6 +251,57 @@ static struct vu_region *regions_copy(const struct vu_session *s)
 	return copy;
 }
 
+/*
+ * QEMU 7.2 tells each region, and takes it back, once for every queue
+ * pair of a network card.  A region told again is counted; the first removal
+ * removes it, and leaves the others owed.
+ */
+static unsigned int regions_times(const struct vu_session *s)
+{
+	return s->nr_rings / 2;
+}
+
+static bool region_is_told_again(struct vu_session *s,
+				 const struct vu_region *region)
+{
+	struct vu_region *r;
+	unsigned int i;
+
+	for (i = 0; i < s->nr_regions; i++) {
+		r = &s->regions[i];
+		if (memcmp(&r->wire, &region->wire, sizeof(r->wire)) == 0 &&
+		    r->mapping == region->mapping &&
+		    r->more_times + 1 < regions_times(s)) {
+			r->more_times++;
+			return true;
+		}
+	}
+	return false;
+}
+
+static bool region_is_owed(struct vu_session *s,
+			   const struct vu_memory_region *gone)
+{
+	unsigned int i;
+
+	for (i = 0; i < s->nr_owed; i++) {
+		if (s->owed[i].gpa != gone->gpa || s->owed[i].uva != gone->uva ||
+		    s->owed[i].size != gone->size)
+			continue;
+		s->owed[i] = s->owed[--s->nr_owed];
+		return true;
+	}
+	return false;
+}
+
+static void region_owe(struct vu_session *s, const struct vu_region *region)
+{
+	unsigned int i;
+
+	for (i = 0; i < region->more_times && s->nr_owed < VU_MAX_OWED; i++)
+		s->owed[s->nr_owed++] = region->wire;
+}
+
 int vu_add_mem_reg(struct vu_session *s, struct vu_message *msg)
 {
 	struct vu_region *regions;
@@ -267,6 +318,10 @@ int vu_add_mem_reg(struct vu_session *s, struct vu_message *msg)
 		regions_free(regions, s->nr_regions);
 		return vu_refuse(s, "%s", strerror(-rc));
 	}
+	if (region_is_told_again(s, &regions[s->nr_regions])) {
+		regions_free(regions, s->nr_regions + 1);
+		return VU_DONE;
+	}
 	return memory_change(s, regions, s->nr_regions + 1);
 }
 
@@ -282,10 +337,12 @@ int vu_rem_mem_reg(struct vu_session *s, struct vu_message *msg)
 		    s->regions[i].wire.size == gone->size)
 			break;
 	if (i == s->nr_regions)
-		return vu_refuse(s, "no such region");
+		return region_is_owed(s, gone) ? VU_DONE
+					       : vu_refuse(s, "no such region");
 	regions = regions_copy(s);
 	if (!regions)
 		return -ENOMEM;
+	region_owe(s, &regions[i]);
 	pvio_mapping_put(regions[i].mapping);
 	memmove(&regions[i], &regions[i + 1],
 		(s->nr_regions - i) * sizeof(*regions));

@@ -42,9 +42,12 @@ enum vu_answer {
 	VU_CLOSE,   /* the rules say: end the connection */
 };
 
+#define VU_MAX_OWED 64
+
 struct vu_region {
 	struct vu_memory_region wire; /* as the front-end described it */
 	uint64_t dev, ino;	      /* the file behind it */
+	unsigned int more_times;      /* it was told again: see memory.c */
 	struct pvio_mapping *mapping; /* reference */
 };
 
@@ -110,6 +113,8 @@ struct vu_session {
 
 	struct vu_region *regions; /* [nr_regions], owned */
 	unsigned int nr_regions;
+	struct vu_memory_region owed[VU_MAX_OWED]; /* removals to come */
+	unsigned int nr_owed;
 	struct vu_region *new_regions; /* while set_memory is under way */
 	unsigned int new_nr_regions;
 	struct pvio_mapping *log; /* reference, or NULL */
