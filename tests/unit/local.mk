@@ -57,6 +57,12 @@ tests_unit_check_net_tap_CPPFLAGS = $(test_cppflags)
 tests_unit_check_net_tap_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_check_net_tap_LDADD = $(test_libs)
 
+check_PROGRAMS += tests/unit/check_offload
+TESTS += tests/unit/check_offload
+tests_unit_check_offload_CPPFLAGS = $(test_cppflags)
+tests_unit_check_offload_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_check_offload_LDADD = $(test_libs)
+
 check_PROGRAMS += tests/unit/check_plugin
 TESTS += tests/unit/check_plugin
 tests_unit_check_plugin_CPPFLAGS = $(test_cppflags) \
