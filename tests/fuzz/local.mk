@@ -10,6 +10,7 @@ fuzz_targets = \
 	config \
 	memory \
 	net \
+	vhost_user \
 	$(NULL)
 FUZZ_TARGETS = $(fuzz_targets)
 
@@ -40,6 +41,13 @@ TESTS += tests/fuzz/replay_net
 tests_fuzz_replay_net_SOURCES = tests/fuzz/replay.c tests/fuzz/fuzz_net.c
 tests_fuzz_replay_net_CPPFLAGS = $(replay_cppflags)net\"
 tests_fuzz_replay_net_LDADD = $(test_libs)
+
+check_PROGRAMS += tests/fuzz/replay_vhost_user
+TESTS += tests/fuzz/replay_vhost_user
+tests_fuzz_replay_vhost_user_SOURCES = tests/fuzz/replay.c \
+	tests/fuzz/fuzz_vhost_user.c
+tests_fuzz_replay_vhost_user_CPPFLAGS = $(replay_cppflags)vhost_user\"
+tests_fuzz_replay_vhost_user_LDADD = $(test_libs)
 
 fuzz:
 	@FUZZ_CC='$(FUZZ_CC)' FUZZ_SECONDS='$(FUZZ_SECONDS)' \
