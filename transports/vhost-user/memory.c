@@ -132,6 +132,10 @@ static void memory_is_set(void *arg, int rc)
 {
 	struct vu_session *s = arg;
 
+	/* Refused: the map is still ours. */
+	if (rc < 0)
+		pvio_map_put(s->new_map);
+	s->new_map = NULL;
 	if (s->new_regions != s->regions) {
 		if (rc == 0) {
 			regions_free(s->regions, s->nr_regions);
@@ -158,6 +162,7 @@ static int memory_apply(struct vu_session *s, struct vu_region *regions,
 	rc = memory_build_map(s, regions, nr, &map);
 	if (rc < 0)
 		return rc;
+	s->new_map = map;
 	s->new_regions = regions;
 	s->new_nr_regions = nr;
 	s->memory_then = then;

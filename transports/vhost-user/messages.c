@@ -154,6 +154,9 @@ static int set_features(struct vu_session *s, struct vu_message *msg)
 		features_after_reset(s, 0);
 		return VU_LATER;
 	}
+	/* What the one before had in flight was finished with its rings. */
+	if (s->has_features)
+		vu_inflight_fini(s);
 	s->has_features = false;
 	pvio_device_reset(s->dev, features_after_reset, s);
 	return VU_LATER;

@@ -18,6 +18,9 @@
 
 /* How often a ring is looked at whose front-end said it will not kick. */
 #define POLL_INTERVAL_US 1000
+/* How often, and how many times, a new session is asked whether it works. */
+#define HINT_INTERVAL_S  2
+#define HINT_LOOKS       5
 
 /* --- rings that nobody kicks ------------------------------------------------ */
 

@@ -347,6 +347,8 @@ static void ring_device_is_reset(void *arg, int rc)
 	struct vu_session *s = arg;
 
 	(void)rc;
+	/* A driver that starts over has nothing in flight. */
+	vu_inflight_fini(s);
 	vu_rings_each(s, ring_reset_step, ring_reset_walked);
 }
 

@@ -108,8 +108,9 @@ void vu_done(void *arg, int rc)
 static void session_ended(struct vu_session *s, int rc)
 {
 	if (rc == -ENOTCONN)
-		pvio_log(PVIO_LOG_INFO, "%s: vhost-user: front-end left",
-			 pvio_device_name(s->dev));
+		pvio_log_limited(&s->vu->log_limit, PVIO_LOG_INFO,
+				 "%s: vhost-user: front-end left",
+				 pvio_device_name(s->dev));
 	else
 		pvio_log_limited(&s->vu->log_limit, PVIO_LOG_WARNING,
 				 "%s: vhost-user: connection closed: %s",
@@ -189,25 +190,24 @@ static void session_memory_gone(void *arg, int rc)
 	struct vu_session *s = arg;
 	struct vu *vu = s->vu;
 
-	(void)rc;
+	if (rc < 0)
+		pvio_map_put(s->new_map);
 	session_free(s);
 	vu_session_gone(vu);
 }
 
 static void session_calls_gone(struct vu_session *s, int rc)
 {
-	struct pvio_map *map;
-
 	(void)rc;
 	/*
 	 * Without memory for an empty map the old one stays, and with it the
 	 * guest's pages until the next front-end brings its own; no queue runs.
 	 */
-	if (pvio_map_create(NULL, 0, &map) < 0) {
+	if (pvio_map_create(NULL, 0, &s->new_map) < 0) {
 		session_memory_gone(s, 0);
 		return;
 	}
-	pvio_device_set_memory(s->dev, map, session_memory_gone, s);
+	pvio_device_set_memory(s->dev, s->new_map, session_memory_gone, s);
 }
 
 static void session_drop_call(struct vu_session *s, unsigned int ring)
@@ -255,8 +255,9 @@ static void session_log_peer(struct vu_session *s)
 
 	if (getsockopt(s->wire.fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) == 0)
 		s->peer_pid = cred.pid;
-	pvio_log(PVIO_LOG_INFO, "%s: vhost-user: front-end is process %lld",
-		 pvio_device_name(s->dev), (long long)s->peer_pid);
+	pvio_log_limited(&s->vu->log_limit, PVIO_LOG_INFO,
+			 "%s: vhost-user: front-end is process %lld",
+			 pvio_device_name(s->dev), (long long)s->peer_pid);
 }
 
 int vu_session_create(struct vu *vu, int fd)

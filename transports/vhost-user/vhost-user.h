@@ -117,6 +117,7 @@ struct vu_session {
 	unsigned int nr_owed;
 	struct vu_region *new_regions; /* while set_memory is under way */
 	unsigned int new_nr_regions;
+	struct pvio_map *new_map;      /* likewise; the device takes it */
 	struct pvio_mapping *log; /* reference, or NULL */
 	uint64_t log_bytes;
 
