@@ -7,6 +7,7 @@
  *	blktool hammer PATH SEED THREADS BLOCKS	tagged writes, until told to stop
  *	blktool verify PATH SEED BLOCKS WRITES...  are they all there?
  *	blktool bench PATH read|write BYTES THREADS SECONDS
+ *						in the second half of the disk
  *
  * hammer: every thread owns BLOCKS blocks of the disk and writes them in an
  * order that follows from the seed, each write with its number in it, and now
@@ -370,8 +371,8 @@ static int bench_command(char **arg)
 				       .bytes = bytes,
 				       .until = before +
 						(double)number(arg[4]) };
-		b[i].span = disk / threads / bytes * bytes;
-		b[i].start = i * b[i].span;
+		b[i].span = disk / 2 / threads / bytes * bytes;
+		b[i].start = disk / 2 / bytes * bytes + i * b[i].span;
 		if (b[i].span < bytes)
 			die("the disk is too small");
 		if (pthread_create(&b[i].id, NULL, bench_thread, &b[i]))

@@ -16,6 +16,7 @@ EXTRA_DIST += \
 	$(guest_tests) \
 	tests/guests/README.md \
 	tests/guests/boot-sector.S \
+	tests/guests/demo.sh \
 	tests/guests/fetch-kernel \
 	tests/guests/guest-init.sh \
 	tests/guests/lib.sh \
