@@ -38,7 +38,8 @@
 #define PORT_LEARNS  512               /* addresses besides its own */
 #define FLOOD_COPIES 1024              /* of one port, a turn */
 #define FLOOD_BYTES  ((size_t)4 << 20) /* of one port, a turn */
-#define HEAD_BYTES   18                /* addresses, VLAN tag, type */
+#define NO_TURN      UINT64_MAX
+#define HEAD_BYTES   18 /* addresses, VLAN tag, type */
 
 struct entry {
 	uint64_t mac;                  /* 0: free */
@@ -299,7 +300,7 @@ int pvio_switch_attach(struct pvio_switch *sw, struct pvio_switch_port *port,
 	}
 	port->sw = sw;
 	port->learned = 0;
-	port->turn = 0;
+	port->turn = NO_TURN;
 	port->floods = 0;
 	port->flood_bytes = 0;
 	pvio_job_init(&port->retry, switch_retry);
@@ -356,6 +357,7 @@ int pvio_switch_get(const char *name, struct pvio_switch **out)
 		goto unlock;
 	}
 	strcpy(sw->name, name);
+	sw->turn = NO_TURN;
 	sw->seed = pvio_now_ns() ^ (uintptr_t)sw;
 	pvio_list_init(&sw->ports);
 	pvio_list_add_tail(&switches, &sw->node);
