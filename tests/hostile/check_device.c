@@ -71,8 +71,9 @@ START_TEST(illegal_status_transitions_are_ignored)
 	ck_assert_uint_eq(write_status(ACK | DRIVER | FEATURES_OK),
 			  ACK | DRIVER);
 	ck_assert_uint_eq(write_status(ACK | DRIVER | DRIVER_OK), ACK | DRIVER);
-	/* Bits are not taken back one by one. */
+	/* Bits are not taken back one by one, and what does that counts not. */
 	ck_assert_uint_eq(write_status(ACK), ACK | DRIVER);
+	ck_assert_uint_eq(write_status(ACK | FAILED), ACK | DRIVER);
 	/* Reserved ones are not taken at all. */
 	ck_assert_uint_eq(write_status(ACK | DRIVER | 0x10), ACK | DRIVER);
 	ck_assert_uint_eq(write_status(ACK | DRIVER | 0x20), ACK | DRIVER);
@@ -278,11 +279,16 @@ END_TEST
 START_TEST(a_running_queue_is_frozen)
 {
 	struct pvio_loopback_queue setup = good_setup();
+	struct rig_done done = { 0 };
 
 	rig_run(0);
 	ck_assert_int_eq(start_with(setup), -EBUSY);
 	setup.desc = 0;
 	ck_assert_int_eq(start_with(setup), -EBUSY);
+	/* Nor may a transport that does not look. */
+	pvio_device_vq_start(rig.dev, 0, &pvio_device_vq(rig.dev, 1)->setup,
+			     rig_note_done, &done);
+	ck_assert_int_eq(done.rc, -EINVAL);
 	rig_echo(0);
 }
 END_TEST
@@ -493,8 +499,11 @@ START_TEST(status_reads_0_only_when_nothing_touches_memory)
 	ck_assert_uint_eq(pvio_device_status(rig.dev),
 			  ACK | DRIVER | FEATURES_OK | DRIVER_OK);
 	/* Writes meanwhile do not count. */
-	pvio_device_set_status(rig.dev, ACK, rig_note_done,
-			       &(struct rig_done){ 0 });
+	pvio_device_set_status(rig.dev,
+			       ACK | DRIVER | FEATURES_OK | DRIVER_OK | FAILED,
+			       rig_note_done, &(struct rig_done){ 0 });
+	ck_assert_uint_eq(pvio_device_status(rig.dev),
+			  ACK | DRIVER | FEATURES_OK | DRIVER_OK);
 	probe.hold = false;
 	rig_release(3);
 	rig_step();
@@ -507,6 +516,22 @@ START_TEST(status_reads_0_only_when_nothing_touches_memory)
 	rig_step();
 	ck_assert_uint_eq(rig.in[0], 0x55);
 	expect_service();
+}
+END_TEST
+
+START_TEST(a_reset_forgets_features_and_enables_every_queue)
+{
+	struct rig_done done = { 0 };
+
+	rig_run(0);
+	pvio_device_vq_enable(rig.dev, 0, false, rig_note_done, &done);
+	ck_assert(done.done);
+	ck_assert_uint_eq(write_status(0), 0);
+	ck_assert_uint_eq(write_status(ACK | DRIVER | FEATURES_OK),
+			  ACK | DRIVER);
+	ck_assert(!pvio_device_has_feature(rig.dev, VIRTIO_F_VERSION_1));
+	expect_service();
+	ck_assert_uint_eq(probe.queue[0].discards, 0);
 }
 END_TEST
 
@@ -583,6 +608,39 @@ START_TEST(a_broken_queue_silences_the_device_until_reset)
 	ck_assert_uint_eq(rig.in[0], 0);
 	/* Nor does another kick say it again. */
 	pvio_loopback_kick(rig.lb, 1);
+	rig_step();
+	ck_assert_uint_eq(guest_device_config_changes(rig.gd), 1);
+	expect_service();
+}
+END_TEST
+
+/* Also those whose turn comes before control has heard of it. */
+START_TEST(a_broken_queue_silences_those_after_it_in_the_same_turn)
+{
+	uint16_t *avail;
+
+	rig_run(0);
+	rig_step();
+	avail = guest_ring_raw_driver(guest_device_ring(rig.gd, 1));
+	avail[1] = htole16(1000);
+	pvio_loopback_kick(rig.lb, 1);
+	rig_submit(2);
+	ck_assert(!rig_is_used(2));
+	ck_assert_uint_eq(probe.queue[2].served, 0);
+	expect_service();
+}
+END_TEST
+
+START_TEST(the_driver_is_told_once_and_only_when_it_listens)
+{
+	pvio_device_break(rig.dev, "a test wants it");
+	rig_step();
+	ck_assert(pvio_loopback_get_status(rig.lb) & NEEDS_RESET);
+	ck_assert_uint_eq(guest_device_config_changes(rig.gd), 0);
+	rig_run(0);
+	pvio_device_break(rig.dev, "a test wants it");
+	rig_step();
+	pvio_device_break(rig.dev, "and wants it again");
 	rig_step();
 	ck_assert_uint_eq(guest_device_config_changes(rig.gd), 1);
 	expect_service();
@@ -688,9 +746,12 @@ CHECK_MAIN("hostile-device", rig_setup, rig_teardown,
 	   descriptors_that_are_no_eventfds_are_refused,
 	   an_eventfd_in_hostile_hands_neither_blocks_nor_spins,
 	   status_reads_0_only_when_nothing_touches_memory,
+	   a_reset_forgets_features_and_enables_every_queue,
 	   resets_on_top_of_resets_all_end,
 	   a_reset_may_be_asked_for_when_one_ends,
 	   a_broken_queue_silences_the_device_until_reset,
+	   a_broken_queue_silences_those_after_it_in_the_same_turn,
+	   the_driver_is_told_once_and_only_when_it_listens,
 	   requests_in_flight_of_a_broken_device_end_in_silence,
 	   a_ring_whose_memory_goes_away_breaks_the_device,
 	   stopping_the_last_queue_mends_where_there_is_no_status,

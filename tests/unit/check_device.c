@@ -8,6 +8,7 @@
 
 #include "core/worker.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <json-c/json.h>
@@ -480,6 +481,24 @@ START_TEST(a_queue_that_stops_takes_its_kicks_back)
 }
 END_TEST
 
+START_TEST(a_stopped_queue_does_not_hear_its_kick_eventfd)
+{
+	int fd = eventfd(0, EFD_NONBLOCK);
+	struct rig_done done = { 0 };
+	uint64_t one = 1;
+
+	rig_run(0);
+	set_kick_fd(0, dup(fd), 0);
+	rig_step();
+	pvio_device_vq_stop(rig.dev, 0, NULL, rig_note_done, &done);
+	rig_step();
+	ck_assert(done.done);
+	ck_assert_int_eq(write(fd, &one, 8), 8);
+	ck_assert(!pvio_worker_step(rig.control));
+	close(fd);
+}
+END_TEST
+
 START_TEST(the_call_fd_may_be_a_pipe)
 {
 	int fds[2];
@@ -521,6 +540,56 @@ START_TEST(when_stop_returns_no_callback_runs)
 	pvio_device_kick(rig.dev, 0);
 	rig_step();
 	ck_assert_uint_eq(probe.queue[0].kicks, kicks);
+}
+END_TEST
+
+static unsigned int count_fds(void)
+{
+	DIR *dir = opendir("/proc/self/fd");
+	unsigned int n = 0;
+
+	ck_assert_ptr_nonnull(dir);
+	while (readdir(dir))
+		n++;
+	closedir(dir);
+	return n;
+}
+
+START_TEST(a_destroyed_device_leaves_nothing_on_its_worker)
+{
+	unsigned int fds = count_fds();
+	struct pvio_device *dev;
+	struct guest_device *gd;
+	unsigned int i;
+
+	for (i = 0; i < 3; i++) {
+		struct rig_done done = { 0 };
+
+		ck_assert_int_eq(pvio_device_create("next", RIG_CONFIG,
+						    rig.control, &rig.control,
+						    1, &dev),
+				 0);
+		pvio_device_vq_set_kick_fd(dev, 1, eventfd(1, 0),
+					   rig_note_done, &done);
+		pvio_device_vq_set_call_fd(dev, 1, eventfd(1, 0),
+					   rig_note_done, &done);
+		ck_assert_uint_eq(done.calls, 2);
+		ck_assert_int_eq(guest_device_open_loopback(
+					 dev, &rig.mem, rig.control, &gd),
+				 0);
+		ck_assert_int_eq(guest_device_negotiate(gd, (uint64_t[2]){ 0 }),
+				 0);
+		ck_assert_int_eq(guest_device_setup_queue(gd, 0, 16), 0);
+		ck_assert_int_eq(guest_device_start(gd), 0);
+		ck_assert_int_eq(guest_device_transfer(gd, 0, rig.seg, 1, 1),
+				 RIG_BUFFER_BYTES);
+		pvio_device_kick(dev, 0);
+		pvio_device_break(dev, "about to be destroyed");
+		guest_device_close(gd);
+		pvio_device_destroy(dev);
+		ck_assert_uint_eq(count_fds(), fds);
+		rig_step();
+	}
 }
 END_TEST
 
@@ -645,7 +714,9 @@ CHECK_MAIN("device", rig_setup, rig_teardown, bad_configurations_are_refused,
 	   the_kick_eventfd_wakes_the_queue_each_time,
 	   a_kick_before_the_queue_starts_is_not_lost,
 	   a_queue_that_stops_takes_its_kicks_back,
+	   a_stopped_queue_does_not_hear_its_kick_eventfd,
 	   the_call_fd_may_be_a_pipe, when_stop_returns_no_callback_runs,
+	   a_destroyed_device_leaves_nothing_on_its_worker,
 	   a_device_is_destroyed_with_requests_in_flight,
 	   stats_count_what_happened,
 	   no_descriptor_left_is_an_error_and_nothing_more)
