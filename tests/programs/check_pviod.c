@@ -209,7 +209,10 @@ END_TEST
 /* A process that hangs costs itself, not the daemon. */
 START_TEST(stopped_process_stops_nobody_else)
 {
+	static const char request[] =
+		"{\"command\": \"stats\", \"device\": \"a\"}\n";
 	struct json_object *answer, *error;
+	char *line;
 	pid_t vm1;
 	int fd, other;
 
@@ -217,10 +220,7 @@ START_TEST(stopped_process_stops_nobody_else)
 	vm1 = rig_pid_of(&rig, "vm1");
 	kill(vm1, SIGSTOP);
 	fd = rig_control(&rig);
-	ck_assert_int_gt(send(fd,
-			      "{\"command\": \"stats\", \"device\": \"a\"}\n",
-			      39, 0),
-			 0);
+	ck_assert_int_gt(send(fd, request, sizeof(request) - 1, 0), 0);
 	/* While that waits, others get their answers. */
 	other = rig_control(&rig);
 	answer = rig_ask(other,
@@ -229,7 +229,10 @@ START_TEST(stopped_process_stops_nobody_else)
 	json_object_put(answer);
 	expect_served("b");
 
-	answer = json_tokener_parse(rig_read_line(fd));
+	line = rig_read_line(fd);
+	ck_assert_ptr_nonnull(line);
+	answer = json_tokener_parse(line);
+	free(line);
 	ck_assert(json_object_object_get_ex(answer, "error", &error));
 	ck_assert_str_eq(json_object_get_string(error),
 			 "the process of vm1 does not answer");
