@@ -25,6 +25,7 @@
 
 #define UNIT_FIRST_DELAY_MS 100
 #define UNIT_MAX_DELAY_MS   30000
+#define UNIT_READY_DELAY_MS 1000 /* at most, when it had been serving */
 #define UNIT_STEADY_NS	    (60 * 1000000000ULL)
 #define UNIT_STOP_MS	    5000
 #define UNIT_ANSWER_MS	    3000
@@ -328,9 +329,12 @@ void unit_ended(struct unit *unit, int status)
 	else
 		pvio_log(PVIO_LOG_ERROR, "%s: process %d ended with status %d",
 			 unit->name, (int)pid, WEXITSTATUS(status));
-	if (unit->state == UNIT_RUNNING &&
-	    pvio_now_ns() - unit->ready_at_ns > UNIT_STEADY_NS)
-		unit->delay_ms = 0;
+	if (unit->state == UNIT_RUNNING) {
+		if (pvio_now_ns() - unit->ready_at_ns > UNIT_STEADY_NS)
+			unit->delay_ms = 0;
+		else if (unit->delay_ms > UNIT_READY_DELAY_MS)
+			unit->delay_ms = UNIT_READY_DELAY_MS;
+	}
 	unit_wait(unit);
 }
 
