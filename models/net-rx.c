@@ -116,6 +116,17 @@ static int rx_begin_single(struct net_rx *rx, size_t least,
 	return room->bytes >= least ? 0 : -EMSGSIZE;
 }
 
+/*
+ * Is every entry of the ring with us, so that no more can come?  Some may be
+ * given back already, and wait for those before them (in-order).
+ */
+static bool rx_has_whole_ring(const struct net_rx *rx)
+{
+	const struct pvio_vq *vq = rx->vq;
+
+	return vq->nr_in_flight >= vq->size || vq->desc_in_flight >= vq->size;
+}
+
 static int rx_begin_merged(struct net_rx *rx, size_t least, size_t want,
 			   struct pvio_net_room *room)
 {
@@ -125,8 +136,7 @@ static int rx_begin_merged(struct net_rx *rx, size_t least, size_t want,
 	for (i = 0; room->bytes < want; i++) {
 		chain = i < rx_nr_held(rx) ? rx_held(rx, i) : rx_pop(rx);
 		if (!chain) {
-			/* The whole ring is ours, and that is all there is? */
-			if (rx_nr_held(rx) < rx->vq->size)
+			if (!rx_has_whole_ring(rx))
 				return rx_starve(rx);
 			break;
 		}

@@ -15,6 +15,7 @@
 #include "core/virtio.h"
 
 #include <pvio/pvio.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -52,10 +53,11 @@ static void quiet(void *arg, enum pvio_log_level level, const char *message)
 	(void)message;
 }
 
-static void must(bool ok)
+#define must(ok) ((ok) ? (void)0 : broken(#ok, __LINE__))
+static void broken(const char *what, int line)
 {
-	if (!ok)
-		abort();
+	fprintf(stderr, "fuzz_net.c:%d: not so: %s\n", line, what);
+	abort();
 }
 
 static void init(void)
