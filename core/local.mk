@@ -14,6 +14,8 @@ library_sources += \
 	core/device-status.c \
 	core/device.c \
 	core/device.h \
+	core/eventfd.c \
+	core/eventfd.h \
 	core/inflight-impl.h \
 	core/inflight-packed.c \
 	core/inflight.c \
@@ -54,6 +56,7 @@ nobase_plugin_HEADERS += \
 	core/barrier.h \
 	core/config.h \
 	core/device.h \
+	core/eventfd.h \
 	core/listen.h \
 	core/log.h \
 	core/memory.h \

@@ -23,6 +23,7 @@
  * good ones.  A bad ring breaks the queue.
  */
 #include "device.h"
+#include "eventfd.h"
 #include "queue-chain.h"
 
 #include <errno.h>
@@ -287,16 +288,23 @@ void pvio_vq_push(struct pvio_vq *vq, struct pvio_chain *chain,
 		vq_gave_back(vq);
 }
 
+/* Whoever holds its other end made it block. */
+static pvio_cold void vq_drop_call_fd(struct pvio_vq *vq)
+{
+	pvio_log_limited(&vq->log_limit, PVIO_LOG_WARNING,
+			 "%s: queue %u: the call eventfd blocks; no more "
+			 "notifications",
+			 vq_name(vq), vq->index);
+	close(vq->call_fd);
+	vq->call_fd = -1;
+}
+
 static void vq_notify(struct pvio_vq *vq)
 {
-	static const uint64_t one = 1;
-
 	pvio_count(&vq->stats.notifications, 1);
-	if (vq->call_fd >= 0) {
-		/* EAGAIN: the counter is full, so the driver is told already. */
-		ssize_t ignored = write(vq->call_fd, &one, sizeof(one));
-
-		(void)ignored;
+	if (likely(vq->call_fd >= 0)) {
+		if (unlikely(pvio_eventfd_signal(vq->call_fd) == -EINTR))
+			vq_drop_call_fd(vq);
 	} else if (vq->dev) {
 		pvio_device_notify_queue(vq->dev, vq->index);
 	}

@@ -7,6 +7,12 @@ tests_hostile_check_block_CPPFLAGS = $(test_cppflags) $(block_plugins)
 tests_hostile_check_block_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_hostile_check_block_LDADD = $(test_libs)
 
+check_PROGRAMS += tests/hostile/check_eventfd
+TESTS += tests/hostile/check_eventfd
+tests_hostile_check_eventfd_CPPFLAGS = $(test_cppflags)
+tests_hostile_check_eventfd_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_hostile_check_eventfd_LDADD = $(test_libs)
+
 check_PROGRAMS += tests/hostile/check_vhost_user_memory
 TESTS += tests/hostile/check_vhost_user_memory
 tests_hostile_check_vhost_user_memory_CPPFLAGS = $(test_cppflags)

@@ -22,6 +22,7 @@
 #include <pvio/pvio.h>
 
 #include "core/device.h"
+#include "core/eventfd.h"
 #include "core/log.h"
 #include "core/worker.h"
 #include "link.h"
@@ -230,6 +231,12 @@ int serve(const struct plan_unit *unit, const struct sockets *sockets, int link)
 	struct serve s = { .unit = unit, .sockets = sockets };
 	int rc;
 
+	/* The ports of a switch have VMMs that must not hold each other up. */
+	if (unit->kind == PLAN_SWITCH) {
+		rc = pvio_eventfd_watch(SIGURG);
+		if (rc < 0)
+			return serve_exit_code(rc);
+	}
 	rc = serve_create(&s);
 	if (rc < 0)
 		goto destroy;

@@ -8,10 +8,11 @@
  */
 #include "vhost-user.h"
 
+#include "core/eventfd.h"
+
 #include <errno.h>
 #include <event2/event.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -188,13 +189,16 @@ int vu_set_vring_err(struct vu_session *s, struct vu_message *msg)
 void vu_ring_signal_error(struct vu_session *s, unsigned int ring)
 {
 	int fd = s->rings[ring].err_fd;
-	struct pollfd pfd = { .fd = fd, .events = POLLOUT };
-	uint64_t one = 1;
+	int rc;
 
-	/* Full is as good as written, and must not block us. */
-	if (fd >= 0 && poll(&pfd, 1, 0) == 1 && (pfd.revents & POLLOUT) &&
-	    write(fd, &one, sizeof(one)) < 0)
+	if (fd < 0)
+		return;
+	rc = pvio_eventfd_signal(fd);
+	if (rc < 0)
 		pvio_log(PVIO_LOG_DEBUG, "%s: ring %u: error eventfd: %s",
-			 pvio_device_name(s->dev), ring, strerror(errno));
-	vu_channel_ring_error(s, ring);
+			 pvio_device_name(s->dev), ring, strerror(-rc));
+	if (rc == -EINTR) {
+		close(fd);
+		s->rings[ring].err_fd = -1;
+	}
 }

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * eventfd.h - signal a peer's eventfd, and not be held up by it
+ *
+ * The eventfds that notify a driver are its VMM's.  We make them nonblocking,
+ * but the open file is shared: a hostile VMM can take that back and fill the
+ * counter, and the next write then sleeps until the VMM pleases.  That is its
+ * own loss in a process of its own.  A process that serves several starts the
+ * watch: a thread that interrupts a write which does not end.
+ */
+#ifndef PVIO_CORE_EVENTFD_H
+#define PVIO_CORE_EVENTFD_H
+
+#pragma GCC visibility push(default)
+
+/*
+ * Add 1 to @fd.  Any thread.  0: done, or the counter is full and so its
+ * reader told already.  -EINTR: it blocked; let go of it.  Or -errno of write.
+ */
+int pvio_eventfd_signal(int fd);
+
+/*
+ * From now on writes that block are interrupted within PVIO_EVENTFD_WATCH_MS,
+ * by signal @signo, whose action becomes ours.  Once in a process, before the
+ * threads that are to be watched signal anything; it lasts.  -errno.
+ */
+#define PVIO_EVENTFD_WATCH_MS 500
+int pvio_eventfd_watch(int signo);
+
+#pragma GCC visibility pop
+#endif
