@@ -36,4 +36,19 @@ TESTS += tests/hostile/check_net
 tests_hostile_check_net_CPPFLAGS = $(test_cppflags)
 tests_hostile_check_net_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_hostile_check_net_LDADD = $(test_libs)
+
+ring_rig = tests/rig.c tests/rig.h
+check_PROGRAMS += tests/hostile/check_packed
+TESTS += tests/hostile/check_packed
+tests_hostile_check_packed_SOURCES = tests/hostile/check_packed.c $(ring_rig)
+tests_hostile_check_packed_CPPFLAGS = $(test_cppflags)
+tests_hostile_check_packed_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_hostile_check_packed_LDADD = $(test_libs)
+
+check_PROGRAMS += tests/hostile/check_split
+TESTS += tests/hostile/check_split
+tests_hostile_check_split_SOURCES = tests/hostile/check_split.c $(ring_rig)
+tests_hostile_check_split_CPPFLAGS = $(test_cppflags)
+tests_hostile_check_split_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_hostile_check_split_LDADD = $(test_libs)
 endif

@@ -86,6 +86,13 @@ tests_unit_check_sigbus_CPPFLAGS = $(test_cppflags)
 tests_unit_check_sigbus_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_check_sigbus_LDADD = $(test_libs)
 
+check_PROGRAMS += tests/unit/check_queue
+TESTS += tests/unit/check_queue
+tests_unit_check_queue_SOURCES = tests/unit/check_queue.c $(ring_rig)
+tests_unit_check_queue_CPPFLAGS = $(test_cppflags)
+tests_unit_check_queue_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_check_queue_LDADD = $(test_libs)
+
 check_PROGRAMS += tests/unit/check_stats
 TESTS += tests/unit/check_stats
 tests_unit_check_stats_CPPFLAGS = $(test_cppflags)
