@@ -4,6 +4,7 @@
 # see tests/unit/local.mk.
 EXTRA_DIST += \
 	tests/bench/block \
+	tests/bench/net \
 	tests/check_main.h \
 	tests/hostile/vhost-user-hostile.h \
 	tests/lsan.supp \
