@@ -327,6 +327,23 @@ START_TEST(dirty_log_is_replaced_while_logging)
 }
 END_TEST
 
+/* U30: a log of before there was memory, and memory that is beyond it. */
+START_TEST(logging_into_a_log_that_is_too_small_is_refused)
+{
+	int fd = hostile_memfd(4096);
+
+	hostile_connect();
+	hostile_negotiate(0);
+	expect_ok(tell_log(4096, 0, fd));
+	expect_ok(guest_vu_tell_memory(&vu, &rig.mem));
+	expect_nak(guest_vu_tell_u64(&vu, VU_SET_FEATURES,
+				     PVIO_BIT(VIRTIO_F_VERSION_1) |
+					     PVIO_BIT(VU_F_PROTOCOL_FEATURES) |
+					     PVIO_BIT(VU_F_LOG_ALL)));
+	close(fd);
+}
+END_TEST
+
 /* U31: NAK. */
 START_TEST(ring_logged_beyond_the_log_is_refused)
 {
@@ -445,6 +462,48 @@ START_TEST(inflight_region_that_does_not_fit_is_refused)
 }
 END_TEST
 
+/* U34: more entries than are tracked: the ring does not start. */
+START_TEST(ring_larger_than_its_inflight_part_does_not_start)
+{
+	int kick = hostile_eventfd();
+	struct vu_inflight w;
+	int fd;
+
+	hostile_ready();
+	fd = ask_inflight(1, 16, &w);
+	expect_ok(guest_vu_tell_state(&vu, VU_SET_VRING_NUM, 0, 32));
+	expect_ok(hostile_tell_addr(hostile_ring_addr()));
+	expect_nak(guest_vu_tell_fd(&vu, VU_SET_VRING_KICK, 0, kick));
+	ck_assert(!pvio_device_vq_is_running(rig.dev, 0));
+	close(fd);
+	close(kick);
+}
+END_TEST
+
+/* The region of a ring that was reset says nothing about the next one. */
+START_TEST(reset_forgets_the_inflight_region)
+{
+	int kick = hostile_eventfd(), call = hostile_eventfd();
+	struct vu_inflight w;
+	uint16_t i;
+	int fd;
+
+	hostile_ready();
+	fd = ask_inflight(1, 16, &w);
+	hostile_start_ring(kick, call);
+	for (i = 0; i < 100; i++)
+		hostile_expect_served(kick, i);
+	expect_ok(guest_vu_tell(&vu, VU_RESET_DEVICE, NULL, 0, NULL, 0));
+	memset(rig.mem.region[0].host, 0, 0x4000);
+	hostile_negotiate(0);
+	hostile_start_ring(kick, call);
+	hostile_expect_served(kick, 0);
+	close(fd);
+	close(kick);
+	close(call);
+}
+END_TEST
+
 /* Fields of a split part (protocol B.6), by offset. */
 enum {
 	PART_VERSION = 8,
@@ -548,11 +607,15 @@ int main(void)
 	tcase_add_test(tcase, memory_truncated_under_us_needs_a_reset);
 	tcase_add_test(tcase, dirty_log_that_cannot_be_is_refused);
 	tcase_add_test(tcase, dirty_log_is_replaced_while_logging);
+	tcase_add_test(tcase, logging_into_a_log_that_is_too_small_is_refused);
 	tcase_add_test(tcase, ring_logged_beyond_the_log_is_refused);
 	tcase_add_test(tcase,
 		       inflight_region_larger_than_the_device_is_refused);
 	tcase_add_test(tcase, inflight_file_is_sealed);
 	tcase_add_test(tcase, inflight_region_that_does_not_fit_is_refused);
+	tcase_add_test(tcase,
+		       ring_larger_than_its_inflight_part_does_not_start);
+	tcase_add_test(tcase, reset_forgets_the_inflight_region);
 	tcase_add_loop_test(
 		tcase, inflight_region_that_contradicts_itself_breaks_the_queue,
 		0, 6);

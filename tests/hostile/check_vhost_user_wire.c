@@ -380,6 +380,9 @@ START_TEST(backend_channel_full_of_rubbish_is_harmless)
 	}
 	expect_alive();
 	close(pair[0]);
+	/* Said into the closed channel, before its end is seen. */
+	expect_ok(guest_vu_tell_u64(&vu, VU_SET_STATUS, 15));
+	pvio_device_config_changed(rig.dev);
 	rig_settle(&rig);
 	expect_alive();
 }
@@ -422,6 +425,43 @@ START_TEST(front_end_that_never_reads_is_dropped)
 		pvio_worker_step(rig.worker);
 	}
 	ck_assert(rc == -EPIPE || rc == -ECONNRESET);
+}
+END_TEST
+
+/* How many requests until the back-end gives up on one that does not read? */
+static unsigned int count_until_dropped(void)
+{
+	struct vu_header h = header(VU_GET_FEATURES, VU_VERSION, 0);
+	unsigned int n;
+
+	for (n = 0; n < 1000000; n++) {
+		if (send(vu.fd, &h, sizeof(h), MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+			break;
+		rig_settle(&rig);
+	}
+	return n;
+}
+
+/* U40: one that reads late gets every reply. */
+START_TEST(front_end_that_reads_late_gets_every_reply)
+{
+	struct vu_header h = header(VU_GET_FEATURES, VU_VERSION, 0);
+	struct guest_vu_reply reply;
+	unsigned int i, n;
+
+	hostile_connect();
+	n = count_until_dropped() - 8;
+	guest_vu_close(&vu);
+	hostile_connect();
+	for (i = 0; i < n; i++) {
+		expect_ok(guest_vu_send_bytes(&vu, &h, sizeof(h), NULL, 0));
+		rig_settle(&rig);
+	}
+	for (i = 0; i < n; i++) {
+		expect_ok(guest_vu_receive(&vu, &reply, 5000));
+		ck_assert_uint_eq(reply.header.request, VU_GET_FEATURES);
+	}
+	expect_alive();
 }
 END_TEST
 
@@ -533,6 +573,7 @@ int main(void)
 	tcase_add_test(tcase, backend_channel_full_of_rubbish_is_harmless);
 	tcase_add_test(tcase, backend_channel_nobody_reads_is_bounded);
 	tcase_add_test(tcase, front_end_that_never_reads_is_dropped);
+	tcase_add_test(tcase, front_end_that_reads_late_gets_every_reply);
 	tcase_add_test(tcase, second_front_end_waits_for_the_first);
 	tcase_add_test(tcase, storm_of_connections_leaves_nothing_behind);
 	tcase_add_test(tcase, disconnect_with_running_rings_stops_them);

@@ -111,6 +111,12 @@ tests_unit_check_switch_CPPFLAGS = $(test_cppflags)
 tests_unit_check_switch_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_check_switch_LDADD = $(test_libs)
 
+check_PROGRAMS += tests/unit/check_vhost_user_memory
+TESTS += tests/unit/check_vhost_user_memory
+tests_unit_check_vhost_user_memory_CPPFLAGS = $(test_cppflags)
+tests_unit_check_vhost_user_memory_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_check_vhost_user_memory_LDADD = $(test_libs)
+
 check_PROGRAMS += tests/unit/check_worker
 TESTS += tests/unit/check_worker
 tests_unit_check_worker_CPPFLAGS = $(test_cppflags)
