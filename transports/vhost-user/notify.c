@@ -10,6 +10,8 @@
 
 #include "core/eventfd.h"
 
+#include "core/eventfd.h"
+
 #include <errno.h>
 #include <event2/event.h>
 #include <fcntl.h>
@@ -189,16 +191,14 @@ int vu_set_vring_err(struct vu_session *s, struct vu_message *msg)
 void vu_ring_signal_error(struct vu_session *s, unsigned int ring)
 {
 	int fd = s->rings[ring].err_fd;
-	int rc;
+	int rc = fd < 0 ? 0 : pvio_eventfd_signal(fd);
 
-	if (fd < 0)
-		return;
-	rc = pvio_eventfd_signal(fd);
-	if (rc < 0)
-		pvio_log(PVIO_LOG_DEBUG, "%s: ring %u: error eventfd: %s",
-			 pvio_device_name(s->dev), ring, strerror(-rc));
-	if (rc == -EINTR) {
+	if (rc < 0) {
+		pvio_log_limited(&s->vu->log_limit, PVIO_LOG_WARNING,
+				 "%s: ring %u: error eventfd: %s",
+				 pvio_device_name(s->dev), ring, strerror(-rc));
 		close(fd);
 		s->rings[ring].err_fd = -1;
 	}
+	vu_channel_ring_error(s, ring);
 }
