@@ -4,7 +4,10 @@
  *
  *	device.c         create, start, stop, destroy; configuration space
  *	device-status.c  features, status, reset, breaking
- *	device-queue.c   starting and stopping queues, memory, kicks
+ *	device-queue.c   running, starting and stopping queues
+ *	device-notify.c  kicks and notifications, and their descriptors
+ *	device-memory.c  new memory under running queues
+ *	device-operation.c  how control has a queue's worker do something
  *	device-stats.c   counters as JSON
  */
 #ifndef PVIO_CORE_DEVICE_INTERNAL_H
@@ -137,18 +140,42 @@ void pvio_device_wait_turn(struct pvio_device *dev);
 /* device-queue.c */
 void pvio_device_queue_init(struct pvio_device *dev, unsigned int index);
 void pvio_device_queue_fini(struct pvio_device *dev, unsigned int index);
-void pvio_queue_op_begin(struct pvio_queue_op *op, pvio_done_fn *done,
-			 void *arg);
-void pvio_queue_op_done(struct pvio_queue_op *op, int rc);
 /* Stop a queue, as part of an exclusive operation. */
 void pvio_device_queue_halt(struct pvio_vq_control *ctl, pvio_done_fn *done,
 			    void *arg);
+bool pvio_device_any_running(const struct pvio_device *dev);
+/* Queue's worker: there may be chains, look soon. */
+void pvio_queue_wake(struct pvio_vq *vq);
+
+/* device-operation.c */
+void pvio_queue_op_init(struct pvio_queue_op *op, struct pvio_vq *vq,
+			void (*work)(struct pvio_queue_op *),
+			void (*finish)(struct pvio_queue_op *));
+void pvio_queue_op_begin(struct pvio_queue_op *op, pvio_done_fn *done,
+			 void *arg);
+void pvio_queue_op_done(struct pvio_queue_op *op, int rc);
+/*
+ * May @op begin for a transport?  Says so to @done if not.  A reset or a change
+ * of memory that waits for its turn lets no more in.
+ */
+bool pvio_queue_op_may_begin(struct pvio_device *dev,
+			     const struct pvio_queue_op *op, pvio_done_fn *done,
+			     void *arg);
 /* Begin what waited for the operations on queues to end. */
 void pvio_device_settle(struct pvio_device *dev);
-void pvio_device_remap_begin(struct pvio_device *dev);
-bool pvio_device_any_running(const struct pvio_device *dev);
+void pvio_queue_fence_init(struct pvio_vq *vq);
 /* Drop kick and call fds; after it no task of @dev is in any mailbox. */
 void pvio_device_fence(struct pvio_device *dev);
+
+/* device-notify.c */
+void pvio_queue_notify_init(struct pvio_vq *vq);
+/* Queue's worker, stopping: the eventfd's count is not for the VMM to find. */
+void pvio_queue_take_kicks(const struct pvio_vq *vq);
+/* Queue's worker, idle. */
+void pvio_queue_drop_fds(struct pvio_vq *vq);
+
+/* device-memory.c */
+void pvio_device_remap_begin(struct pvio_device *dev);
 
 /* device-status.c */
 void pvio_device_break_init(struct pvio_device *dev);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * device-queue.c - queues: run, kick, start, stop, move to other memory
+ * device-queue.c - queues: run, start, drain, stop
  *
  * Theory of operation.  A queue is served by its worker.  Something says that
  * there may be chains - the kick eventfd, pvio_device_kick(), the poller, the
@@ -8,26 +8,21 @@
  * a turn, however many reasons there were.  What the model reports decides how
  * the next chain will be noticed:
  *
- *	       DRAINED, NOTIFY          the worker is about to wait
- *	   run job ----------> POLLED ------------------------------> ARMED
- *	    ^  | AGAIN          |  poller sees chains                   |
- *	    |  '----.           v                                       | kick,
- *	    |<------'-----------'<--------------------------------------' or chains
- *	    |                                                             came in
- *	    |  WAIT                                                       between
- *	    '--------> PARKED   the model asks for the next run
+ *	       DRAINED, NOTIFY        the worker is about to wait
+ *	   run job ----------> POLLED -------------------------> ARMED
+ *	    ^  | AGAIN           |  poller sees chains             |
+ *	    |  '----.            v                                 | kick, or
+ *	    |<------'------------'<--------------------------------' chains came
+ *	    |                                                        in between
+ *	    |  WAIT
+ *	    '--------> PARKED    the model asks for the next run
  *
  * So while a worker has anything to do its drained queues are looked at for
  * free, and the driver is told to kick only when the worker goes to sleep (or
  * gives up its poll budget).  Arming and looking again is queue_arm(), and
  * nowhere else.
  *
- * The kick eventfd is watched edge-triggered and not read: every write to it is
- * an edge, whatever its count.  That saves a system call a kick.  A queue that
- * stops takes the count back, once: the VMM owns the eventfd again, and QEMU
- * takes what it finds there for a kick that is its own to serve.
- *
- * Starting and stopping are operations (device-internal.h): asked for by
+ * Starting and stopping are operations (device-operation.c): asked for by
  * control, done by the worker.  A stop first drains:
  *
  *	RUNNING -> DRAINING: poller, event and run job gone; the model gives
@@ -41,15 +36,9 @@
 
 #include <errno.h>
 #include <event2/event.h>
-#include <fcntl.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <sys/uio.h>
-#include <unistd.h>
 
-/* --- running ---------------------------------------------------------------- */
+/* --- running ------------------------------------------------------------- */
 
 static bool queue_may_run(const struct pvio_vq *vq)
 {
@@ -58,8 +47,7 @@ static bool queue_may_run(const struct pvio_vq *vq)
 	       !pvio_load_once(&vq->dev->is_broken);
 }
 
-/* There may be chains: look soon. */
-static void queue_wake(struct pvio_vq *vq)
+void pvio_queue_wake(struct pvio_vq *vq)
 {
 	vq->kick_ns = pvio_now_ns();
 	pvio_worker_schedule(vq->worker, &vq->run);
@@ -71,7 +59,7 @@ static bool queue_arm(struct pvio_vq *vq)
 	vq->control->mode = PVIO_QUEUE_ARMED;
 	if (!pvio_vq_enable_kick(vq))
 		return false;
-	queue_wake(vq);
+	pvio_queue_wake(vq);
 	return true;
 }
 
@@ -137,7 +125,7 @@ static bool queue_poll(struct pvio_poller *poller)
 	    !queue_may_run(vq))
 		return false;
 	pvio_count(&vq->stats.polls, 1);
-	queue_wake(vq);
+	pvio_queue_wake(vq);
 	return true;
 }
 
@@ -149,145 +137,7 @@ static bool queue_sleep(struct pvio_poller *poller)
 	       queue_arm(vq);
 }
 
-static void queue_on_kick_fd(evutil_socket_t fd, short what, void *arg)
-{
-	struct pvio_vq *vq = arg;
-
-	(void)fd;
-	(void)what;
-	pvio_count(&vq->stats.kicks, 1);
-	queue_wake(vq);
-}
-
-/* The mailbox task of pvio_device_kick(). */
-static void queue_on_kick(struct pvio_task *task)
-{
-	struct pvio_vq_control *ctl =
-		pvio_container_of(task, struct pvio_vq_control, kick);
-	struct pvio_vq *vq = ctl->start.vq;
-
-	/*
-	 * Barrier K1: the task may be posted again before we look at the ring;
-	 * a kick that came earlier is served by this look.  Pairs with K2.
-	 */
-	(void)pvio_exchange(&ctl->kick_is_posted, false);
-	pvio_count(&vq->stats.kicks, 1);
-	if (vq->state == PVIO_VQ_RUNNING)
-		queue_wake(vq);
-}
-
-void pvio_device_kick(struct pvio_device *dev, unsigned int index)
-{
-	struct pvio_vq_control *ctl;
-
-	if (index >= dev->nr_queues)
-		return;
-	ctl = &dev->controls[index];
-	/* Barrier K2: the ring is written before we find the task pending. */
-	if (!pvio_exchange(&ctl->kick_is_posted, true))
-		pvio_worker_post(dev->vqs[index].worker, &ctl->kick);
-}
-
-void pvio_device_notify_queue(struct pvio_device *dev, unsigned int index)
-{
-	if (dev->transport_ops->notify_queue)
-		dev->transport_ops->notify_queue(dev->transport, index);
-}
-
-/* --- operations ------------------------------------------------------------- */
-
-static void op_on_worker(struct pvio_task *task)
-{
-	struct pvio_queue_op *op = pvio_container_of(task, struct pvio_queue_op,
-						     task);
-
-	op->work(op);
-}
-
-static void op_on_control(struct pvio_task *task)
-{
-	struct pvio_queue_op *op = pvio_container_of(task, struct pvio_queue_op,
-						     task);
-	struct pvio_device *dev = op->vq->dev;
-	pvio_done_fn *done = op->done;
-	void *arg = op->arg;
-	int rc = op->rc;
-
-	dev->nr_ops--;
-	op->is_busy = false;
-	if (op->finish)
-		op->finish(op);
-	if (done)
-		done(arg, rc);
-	pvio_device_settle(dev);
-}
-
-static void op_prepare(struct pvio_queue_op *op, pvio_done_fn *done, void *arg)
-{
-	op->done = done;
-	op->arg = arg;
-	op->rc = 0;
-	op->is_busy = true;
-	op->vq->dev->nr_ops++;
-	op->task.fn = op_on_worker;
-}
-
-void pvio_queue_op_begin(struct pvio_queue_op *op, pvio_done_fn *done,
-			 void *arg)
-{
-	op_prepare(op, done, arg);
-	op->is_called = op->vq->worker == op->vq->dev->control;
-	if (op->is_called)
-		op->work(op);
-	else
-		pvio_worker_post(op->vq->worker, &op->task);
-}
-
-/* The same by the mailboxes, whichever workers they are. */
-static void op_post(struct pvio_queue_op *op, pvio_done_fn *done, void *arg)
-{
-	op_prepare(op, done, arg);
-	op->is_called = false;
-	pvio_worker_post(op->vq->worker, &op->task);
-}
-
-void pvio_queue_op_done(struct pvio_queue_op *op, int rc)
-{
-	op->rc = rc;
-	if (op->is_called) {
-		op_on_control(&op->task);
-		return;
-	}
-	op->task.fn = op_on_control;
-	pvio_worker_post(op->vq->dev->control, &op->task);
-}
-
-/*
- * May operation @op of queue @index begin?  Says so to @done if not.  A reset
- * or a change of memory that waits for its turn lets no more in.
- */
-static bool op_may_begin(struct pvio_device *dev,
-			 const struct pvio_queue_op *op, pvio_done_fn *done,
-			 void *arg)
-{
-	if (!op->is_busy && dev->exclusive == PVIO_DEVICE_SHARED &&
-	    dev->nr_waiters == 0 && !dev->new_map)
-		return true;
-	done(arg, -EBUSY);
-	return false;
-}
-
-void pvio_device_settle(struct pvio_device *dev)
-{
-	if (dev->nr_ops || dev->exclusive != PVIO_DEVICE_SHARED)
-		return;
-	if (dev->new_map)
-		pvio_device_remap_begin(dev);
-	else if (dev->nr_waiters)
-		pvio_device_reset_begin(dev);
-}
-
-/* --- start ------------------------------------------------------------------ */
+/* --- start --------------------------------------------------------------- */
 
 static int queue_begin(struct pvio_vq *vq)
 {
@@ -303,7 +153,7 @@ static int queue_begin(struct pvio_vq *vq)
 	vq->control->first_kick = vq->stats.kicks;
 	vq->control->is_deaf = false;
 	pvio_worker_add_poller(vq->worker, &vq->poller);
-	queue_wake(vq);
+	pvio_queue_wake(vq);
 	return 0;
 }
 
@@ -369,7 +219,7 @@ void pvio_device_vq_start(struct pvio_device *dev, unsigned int index,
 		return;
 	}
 	ctl = &dev->controls[index];
-	if (!op_may_begin(dev, &ctl->start, done, arg))
+	if (!pvio_queue_op_may_begin(dev, &ctl->start, done, arg))
 		return;
 	/* What is running is frozen (virtio 1.4, 4.1.4.3.2). */
 	if (ctl->is_running) {
@@ -380,7 +230,7 @@ void pvio_device_vq_start(struct pvio_device *dev, unsigned int index,
 	pvio_queue_op_begin(&ctl->start, done, arg);
 }
 
-/* --- stop ------------------------------------------------------------------- */
+/* --- stop ---------------------------------------------------------------- */
 
 /* Nothing is in flight: let go of the ring. */
 static void queue_idle(struct pvio_vq *vq)
@@ -416,19 +266,6 @@ void pvio_device_queue_drained(struct pvio_device *dev, struct pvio_vq *vq)
 		pvio_worker_schedule(vq->worker, &vq->control->drained);
 }
 
-/*
- * Take back the kicks we have been told of.  RWF_NOWAIT, since the peer shares
- * the open file and may have cleared O_NONBLOCK.
- */
-static void queue_take_kicks(const struct pvio_vq *vq)
-{
-	uint64_t count;
-	struct iovec iov = { &count, sizeof(count) };
-	ssize_t ignored = preadv2(vq->kick_fd, &iov, 1, -1, RWF_NOWAIT);
-
-	(void)ignored;
-}
-
 static void stop_work(struct pvio_queue_op *op)
 {
 	struct pvio_vq *vq = op->vq;
@@ -444,7 +281,7 @@ static void stop_work(struct pvio_queue_op *op)
 	pvio_job_cancel(&vq->run);
 	if (vq->kick_event) {
 		event_del(vq->kick_event);
-		queue_take_kicks(vq);
+		pvio_queue_take_kicks(vq);
 	}
 	if (vq->state == PVIO_VQ_RUNNING)
 		vq->state = PVIO_VQ_DRAINING;
@@ -486,7 +323,7 @@ void pvio_device_vq_stop(struct pvio_device *dev, unsigned int index,
 		return;
 	}
 	ctl = &dev->controls[index];
-	if (!op_may_begin(dev, &ctl->stop, done, arg))
+	if (!pvio_queue_op_may_begin(dev, &ctl->stop, done, arg))
 		return;
 	if (!ctl->is_running) {
 		if (position)
@@ -515,7 +352,7 @@ bool pvio_device_any_running(const struct pvio_device *dev)
 	return false;
 }
 
-/* --- enable, go, quiet ------------------------------------------------------ */
+/* --- enable, go, quiet --------------------------------------------------- */
 
 static void enable_work(struct pvio_queue_op *op)
 {
@@ -523,7 +360,7 @@ static void enable_work(struct pvio_queue_op *op)
 
 	vq->enabled = vq->control->want_enabled;
 	if (vq->state == PVIO_VQ_RUNNING)
-		queue_wake(vq);
+		pvio_queue_wake(vq);
 	pvio_queue_op_done(op, 0);
 }
 
@@ -537,7 +374,7 @@ void pvio_device_vq_enable(struct pvio_device *dev, unsigned int index,
 		return;
 	}
 	ctl = &dev->controls[index];
-	if (!op_may_begin(dev, &ctl->enable, done, arg))
+	if (!pvio_queue_op_may_begin(dev, &ctl->enable, done, arg))
 		return;
 	ctl->want_enabled = enable;
 	pvio_queue_op_begin(&ctl->enable, done, arg);
@@ -546,7 +383,7 @@ void pvio_device_vq_enable(struct pvio_device *dev, unsigned int index,
 static void go_work(struct pvio_queue_op *op)
 {
 	if (op->vq->state == PVIO_VQ_RUNNING)
-		queue_wake(op->vq);
+		pvio_queue_wake(op->vq);
 	pvio_queue_op_done(op, 0);
 }
 
@@ -560,278 +397,7 @@ static void quiet_work(struct pvio_queue_op *op)
 	pvio_queue_op_done(op, 0);
 }
 
-/* --- kick and call fds ------------------------------------------------------ */
-
-static bool fd_is_eventfd(int fd)
-{
-	char path[32], name[32];
-	struct stat st;
-	ssize_t n;
-
-	/* Anonymous inodes have no type. */
-	if (fstat(fd, &st) < 0 || (st.st_mode & S_IFMT) != 0)
-		return false;
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	n = readlink(path, name, sizeof(name) - 1);
-	/* In a sandbox without /proc the inode has to be enough. */
-	if (n < 0)
-		return errno != EBADF;
-	name[n] = '\0';
-	return strcmp(name, "anon_inode:[eventfd]") == 0;
-}
-
-static int fd_set_nonblocking(int fd)
-{
-	int flags = fcntl(fd, F_GETFL);
-
-	if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0)
-		return -errno;
-	return 0;
-}
-
-/*
- * User-mode Linux is notified by a pipe.  Opened anew it is ours to make
- * nonblocking; and as a reader of it, too, we never get SIGPIPE.
- */
-static int fd_reopen_pipe(int fd)
-{
-	char path[32];
-	struct stat st;
-	int rc;
-
-	if (fstat(fd, &st) < 0 || !S_ISFIFO(st.st_mode))
-		return -EINVAL;
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	rc = open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC);
-	return rc < 0 ? -errno : rc;
-}
-
-static void set_kick_work(struct pvio_queue_op *op)
-{
-	struct pvio_vq *vq = op->vq;
-	struct pvio_vq_control *ctl = vq->control;
-	int fd = ctl->new_kick_fd;
-	struct event *event = NULL;
-
-	if (fd >= 0) {
-		event = event_new(pvio_worker_base(vq->worker), fd,
-				  EV_READ | EV_PERSIST | EV_ET,
-				  queue_on_kick_fd, vq);
-		if (!event) {
-			pvio_queue_op_done(op, -ENOMEM);
-			return;
-		}
-		/* Also proves that this fd can be watched at all. */
-		if (event_add(event, NULL) < 0) {
-			event_free(event);
-			pvio_queue_op_done(op, -EINVAL);
-			return;
-		}
-		if (vq->state != PVIO_VQ_RUNNING)
-			event_del(event);
-	}
-	if (vq->kick_event)
-		event_free(vq->kick_event);
-	if (vq->kick_fd >= 0)
-		close(vq->kick_fd);
-	vq->kick_event = event;
-	vq->kick_fd = fd;
-	if (vq->state == PVIO_VQ_RUNNING)
-		queue_wake(vq);
-	pvio_queue_op_done(op, 0);
-}
-
-void pvio_device_vq_set_kick_fd(struct pvio_device *dev, unsigned int index,
-				int fd, pvio_done_fn *done, void *arg)
-{
-	struct pvio_vq_control *ctl;
-	int rc;
-
-	if (index >= dev->nr_queues || (fd >= 0 && !fd_is_eventfd(fd))) {
-		done(arg, -EINVAL);
-		return;
-	}
-	ctl = &dev->controls[index];
-	if (!op_may_begin(dev, &ctl->set_kick, done, arg))
-		return;
-	rc = fd >= 0 ? fd_set_nonblocking(fd) : 0;
-	if (rc < 0) {
-		done(arg, rc);
-		return;
-	}
-	ctl->new_kick_fd = fd < 0 ? -1 : fd;
-	pvio_queue_op_begin(&ctl->set_kick, done, arg);
-}
-
-static void set_call_work(struct pvio_queue_op *op)
-{
-	struct pvio_vq *vq = op->vq;
-
-	if (vq->call_fd >= 0)
-		close(vq->call_fd);
-	vq->call_fd = vq->control->new_call_fd;
-	pvio_queue_op_done(op, 0);
-}
-
-void pvio_device_vq_set_call_fd(struct pvio_device *dev, unsigned int index,
-				int fd, pvio_done_fn *done, void *arg)
-{
-	struct pvio_vq_control *ctl;
-	int pipe_fd = -1, rc = 0;
-
-	if (index >= dev->nr_queues) {
-		done(arg, -EINVAL);
-		return;
-	}
-	ctl = &dev->controls[index];
-	if (!op_may_begin(dev, &ctl->set_call, done, arg))
-		return;
-	if (fd >= 0 && !fd_is_eventfd(fd))
-		rc = pipe_fd = fd_reopen_pipe(fd);
-	else if (fd >= 0)
-		rc = fd_set_nonblocking(fd);
-	if (rc < 0) {
-		done(arg, rc);
-		return;
-	}
-	if (pipe_fd >= 0)
-		close(fd);
-	ctl->new_call_fd = pipe_fd >= 0 ? pipe_fd : fd < 0 ? -1 : fd;
-	pvio_queue_op_begin(&ctl->set_call, done, arg);
-}
-
-/* --- memory ----------------------------------------------------------------- */
-
-static void remap_done(struct pvio_device *dev)
-{
-	pvio_done_fn *done = dev->memory_done;
-	void *arg = dev->memory_arg;
-
-	dev->exclusive = PVIO_DEVICE_SHARED;
-	dev->memory_done = NULL;
-	done(arg, 0);
-	pvio_device_settle(dev);
-}
-
-static void remap_queue_started(void *arg, int rc)
-{
-	struct pvio_device *dev = arg;
-
-	(void)rc; /* start_finish() has broken it */
-	if (--dev->exclusive_left == 0)
-		remap_done(dev);
-}
-
-/* No queue holds anything of the old map any more. */
-static void remap_swap(struct pvio_device *dev)
-{
-	bool is_broken = pvio_load_once(&dev->is_broken);
-	unsigned int i;
-
-	pvio_map_put(dev->map);
-	dev->map = dev->new_map;
-	dev->new_map = NULL;
-
-	dev->exclusive_left = 1;
-	for (i = 0; i < dev->nr_queues; i++) {
-		struct pvio_vq_control *ctl = &dev->controls[i];
-
-		if (!ctl->is_running || is_broken)
-			continue;
-		ctl->setup.position = ctl->position;
-		ctl->setup.recover_used = false;
-		dev->exclusive_left++;
-		pvio_queue_op_begin(&ctl->start, remap_queue_started, dev);
-	}
-	remap_queue_started(dev, 0);
-}
-
-static void remap_queue_stopped(void *arg, int rc)
-{
-	struct pvio_device *dev = arg;
-
-	(void)rc;
-	if (--dev->exclusive_left == 0)
-		remap_swap(dev);
-}
-
-void pvio_device_remap_begin(struct pvio_device *dev)
-{
-	unsigned int i;
-
-	dev->exclusive = PVIO_DEVICE_REMAPPING;
-	dev->exclusive_left = 1;
-	for (i = 0; i < dev->nr_queues; i++) {
-		if (!dev->controls[i].is_running)
-			continue;
-		dev->exclusive_left++;
-		pvio_device_queue_halt(&dev->controls[i], remap_queue_stopped,
-				       dev);
-	}
-	remap_queue_stopped(dev, 0);
-}
-
-void pvio_device_set_memory(struct pvio_device *dev, struct pvio_map *map,
-			    pvio_done_fn *done, void *arg)
-{
-	if (dev->memory_done || dev->nr_waiters) {
-		done(arg, -EBUSY);
-		return;
-	}
-	dev->new_map = map;
-	dev->memory_done = done;
-	dev->memory_arg = arg;
-	pvio_device_settle(dev);
-}
-
-/* --- making and unmaking ---------------------------------------------------- */
-
-/* Also the last thing a queue's worker does for a device. */
-static void fence_work(struct pvio_queue_op *op)
-{
-	struct pvio_vq *vq = op->vq;
-	if (vq->kick_event)
-		event_free(vq->kick_event);
-	vq->kick_event = NULL;
-	if (vq->kick_fd >= 0)
-		close(vq->kick_fd);
-	if (vq->call_fd >= 0)
-		close(vq->call_fd);
-	vq->kick_fd = vq->call_fd = -1;
-	pvio_queue_op_done(op, 0);
-}
-
-static void fence_passed(void *arg, int rc)
-{
-	unsigned int *left = arg;
-
-	(void)rc;
-	--*left;
-}
-
-void pvio_device_fence(struct pvio_device *dev)
-{
-	unsigned int left = dev->nr_queues;
-	unsigned int i;
-
-	/*
-	 * Mailboxes are in order, and a fence goes through both even where
-	 * worker and control are the same.
-	 */
-	for (i = 0; i < dev->nr_queues; i++)
-		op_post(&dev->controls[i].fence, fence_passed, &left);
-	while (left)
-		pvio_device_wait_turn(dev);
-}
-
-static void queue_op_init(struct pvio_queue_op *op, struct pvio_vq *vq,
-			  void (*work)(struct pvio_queue_op *),
-			  void (*finish)(struct pvio_queue_op *))
-{
-	op->vq = vq;
-	op->work = work;
-	op->finish = finish;
-}
+/* --- making and unmaking ------------------------------------------------- */
 
 void pvio_device_queue_init(struct pvio_device *dev, unsigned int index)
 {
@@ -850,15 +416,13 @@ void pvio_device_queue_init(struct pvio_device *dev, unsigned int index)
 	pvio_list_init(&vq->poller.node);
 
 	pvio_job_init(&ctl->drained, queue_on_drained);
-	ctl->kick.fn = queue_on_kick;
-	queue_op_init(&ctl->start, vq, start_work, start_finish);
-	queue_op_init(&ctl->stop, vq, stop_work, stop_finish);
-	queue_op_init(&ctl->enable, vq, enable_work, NULL);
-	queue_op_init(&ctl->set_kick, vq, set_kick_work, NULL);
-	queue_op_init(&ctl->set_call, vq, set_call_work, NULL);
-	queue_op_init(&ctl->quiet, vq, quiet_work, NULL);
-	queue_op_init(&ctl->go, vq, go_work, NULL);
-	queue_op_init(&ctl->fence, vq, fence_work, NULL);
+	pvio_queue_op_init(&ctl->start, vq, start_work, start_finish);
+	pvio_queue_op_init(&ctl->stop, vq, stop_work, stop_finish);
+	pvio_queue_op_init(&ctl->enable, vq, enable_work, NULL);
+	pvio_queue_op_init(&ctl->quiet, vq, quiet_work, NULL);
+	pvio_queue_op_init(&ctl->go, vq, go_work, NULL);
+	pvio_queue_notify_init(vq);
+	pvio_queue_fence_init(vq);
 }
 
 void pvio_device_queue_fini(struct pvio_device *dev, unsigned int index)

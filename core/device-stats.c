@@ -59,7 +59,7 @@ static bool stats_add_u64(struct json_object *object, const char *key,
 	return stats_add(object, key, json_object_new_uint64(value));
 }
 
-/* --- latency ---------------------------------------------------------------- */
+/* --- latency ------------------------------------------------------------- */
 
 static void histogram_copy(struct pvio_histogram *to,
 			   const struct pvio_histogram *from)
@@ -130,7 +130,7 @@ static struct json_object *stats_latency(const struct pvio_vq_stats *stats)
 	return object;
 }
 
-/* --- queues ----------------------------------------------------------------- */
+/* --- queues -------------------------------------------------------------- */
 
 static struct json_object *stats_faults(const struct pvio_vq_stats *stats)
 {
@@ -208,7 +208,7 @@ static struct json_object *stats_queues(const struct pvio_device *dev,
 	return array;
 }
 
-/* --- device ----------------------------------------------------------------- */
+/* --- device -------------------------------------------------------------- */
 
 static const char *stats_state(const struct pvio_device *dev)
 {

@@ -41,7 +41,7 @@
 	 PVIO_BIT(VIRTIO_F_RING_PACKED) | PVIO_BIT(VIRTIO_F_IN_ORDER) |     \
 	 PVIO_BIT(VIRTIO_F_NOTIFICATION_DATA) | PVIO_BIT(VIRTIO_F_RING_RESET))
 
-/* --- features --------------------------------------------------------------- */
+/* --- features ------------------------------------------------------------ */
 
 void pvio_device_withhold(struct pvio_device *dev, unsigned int bit)
 {
@@ -106,7 +106,7 @@ bool pvio_device_has_feature(const struct pvio_device *dev, unsigned int bit)
 	return pvio_feature_has(&dev->features, bit);
 }
 
-/* --- status ----------------------------------------------------------------- */
+/* --- status -------------------------------------------------------------- */
 
 uint8_t pvio_device_status(const struct pvio_device *dev)
 {
@@ -172,7 +172,7 @@ void pvio_device_set_status(struct pvio_device *dev, uint8_t status,
 	done(arg, 0);
 }
 
-/* --- reset ------------------------------------------------------------------ */
+/* --- reset --------------------------------------------------------------- */
 
 static void reset_finish(struct pvio_device *dev)
 {
@@ -244,7 +244,7 @@ void pvio_device_reset(struct pvio_device *dev, pvio_done_fn *done, void *arg)
 	pvio_device_settle(dev);
 }
 
-/* --- breaking --------------------------------------------------------------- */
+/* --- breaking ------------------------------------------------------------ */
 
 /* Control: make public that the device is broken. */
 static void break_run(struct pvio_task *task)

@@ -13,9 +13,9 @@
  *
  *	        set_features         vq_start(q)
  *	reset --------------> ready -------------> q running
- *	  ^                                           |  vq_stop(q): takes no more
- *	  |          reset: stops every queue,        |  chains, waits for those
- *	  +-------------- then the model -------------+  in flight
+ *	  ^                                           |  vq_stop(q): takes no
+ *	  |          reset: stops every queue,        |  more chains, waits for
+ *	  +-------------- then the model -------------+  those in flight
  *
  * set_memory pauses the running queues (waiting for what is in flight, since
  * its buffers may be in memory that goes away), swaps, and goes on.
@@ -44,14 +44,14 @@ int pvio_device_create_from(const char *name, struct pvio_config *cfg,
 			    struct pvio_worker *const workers[],
 			    unsigned int nr_workers, struct pvio_device **dev);
 
-/* --- identity -------------------------------------------------------------- */
+/* --- identity ------------------------------------------------------------ */
 uint32_t pvio_device_id(const struct pvio_device *dev);
 const struct pvio_model_ops *pvio_device_model(const struct pvio_device *dev);
 /* Where the device's state lives for its transport: set by attach. */
 void *pvio_device_transport(const struct pvio_device *dev,
 			    const struct pvio_transport_ops *ops);
 
-/* --- features (virtio 1.4, 2.2) -------------------------------------------- */
+/* --- features (virtio 1.4, 2.2) ------------------------------------------ */
 
 /* Model's bits, ring bits, and what the transport's allow-list leaves. */
 void pvio_device_offered(const struct pvio_device *dev,
@@ -67,7 +67,7 @@ int pvio_device_set_features(struct pvio_device *dev,
 const struct pvio_features *
 pvio_device_features(const struct pvio_device *dev);
 
-/* --- status (virtio 1.4, 2.1) ---------------------------------------------- */
+/* --- status (virtio 1.4, 2.1) -------------------------------------------- */
 
 uint8_t pvio_device_status(const struct pvio_device *dev);
 /*
@@ -90,7 +90,7 @@ void pvio_device_set_status(struct pvio_device *dev, uint8_t status,
  */
 void pvio_device_reset(struct pvio_device *dev, pvio_done_fn *done, void *arg);
 
-/* --- configuration space --------------------------------------------------- */
+/* --- configuration space ------------------------------------------------- */
 
 size_t pvio_device_config_size(const struct pvio_device *dev);
 /* Bytes past the end read as 0. */
@@ -108,7 +108,7 @@ uint8_t pvio_device_config_generation(struct pvio_device *dev);
 int pvio_device_announce(struct pvio_device *dev, const uint8_t mac[6]);
 int pvio_device_set_mtu(struct pvio_device *dev, uint16_t mtu);
 
-/* --- memory ----------------------------------------------------------------- */
+/* --- memory -------------------------------------------------------------- */
 
 /*
  * Give the device a new memory map.  Takes @map, unless @rc is -EBUSY: another
@@ -120,7 +120,7 @@ void pvio_device_set_memory(struct pvio_device *dev, struct pvio_map *map,
 /* The map in use: borrowed until the next set_memory.  Never NULL. */
 struct pvio_map *pvio_device_map(const struct pvio_device *dev);
 
-/* --- queues ----------------------------------------------------------------- */
+/* --- queues -------------------------------------------------------------- */
 
 /*
  * Start queue @index.  @rc: -EINVAL (no such queue, running, bad size or

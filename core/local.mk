@@ -9,6 +9,9 @@ library_sources += \
 	core/config.c \
 	core/config.h \
 	core/device-internal.h \
+	core/device-memory.c \
+	core/device-notify.c \
+	core/device-operation.c \
 	core/device-queue.c \
 	core/device-stats.c \
 	core/device-status.c \

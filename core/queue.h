@@ -180,7 +180,7 @@ static_assert(offsetof(struct pvio_vq, next_avail) % PVIO_CACHE_LINE_BYTES == 0,
 static_assert(offsetof(struct pvio_vq, next_used) % PVIO_CACHE_LINE_BYTES == 0,
 	      "what push writes starts a cache line");
 
-/* --- for models ----------------------------------------------------------- */
+/* --- for models ---------------------------------------------------------- */
 
 /*
  * Take the next chain, or NULL when there is none (or the queue is broken or
@@ -261,7 +261,7 @@ static inline void pvio_vq_stamp(struct pvio_vq *vq, struct pvio_chain *chain,
 		pvio_vq_stamp_slow(vq, chain, stage);
 }
 
-/* --- for core/device ------------------------------------------------------ */
+/* --- for core/device ----------------------------------------------------- */
 
 /* Are there chains to pop?  A look that changes nothing. */
 bool pvio_vq_has_available(struct pvio_vq *vq);
@@ -297,7 +297,7 @@ void pvio_vq_init(struct pvio_vq *vq, struct pvio_device *dev,
 		  unsigned int index);
 void pvio_vq_fini(struct pvio_vq *vq);
 
-/* --- what core/device does for core/queue, on the queue's worker ---------- */
+/* --- what core/device does for core/queue, on the queue's worker --------- */
 
 /* Notify the driver of a queue that has no call fd. */
 void pvio_device_notify_queue(struct pvio_device *dev, unsigned int index);

@@ -97,12 +97,12 @@ int main(void)
 	int failed = 1;
 
 	if (pvio_worker_create("vmm", &worker) < 0 ||
-	    pvio_device_create("disk0", config, worker, &worker, 1, &disk) < 0 ||
+	    pvio_device_create("disk", config, worker, &worker, 1, &disk) < 0 ||
 	    pvio_device_start(disk) < 0)
 		goto out;
 	vmm = pvio_loopback_of(disk);
 	if (pvio_loopback_add_memory(vmm, 0, sizeof(ram), ram) < 0 ||
-	    guest_ring_create(RING_SIZE, 0, ram + RING_AT, RING_AT, &ring) < 0 ||
+	    guest_ring_create(RING_SIZE, 0, ram + RING_AT, RING_AT, &ring) ||
 	    bring_up(vmm, ring) < 0)
 		goto out;
 

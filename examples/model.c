@@ -84,7 +84,7 @@ static int capitals_create(struct pvio_device *dev, struct pvio_config *cfg,
 	if (!c)
 		return -ENOMEM;
 	c->max_bytes = 4096;
-	/* A bad value is logged, with its line, by the function that reads it. */
+	/* A bad value is logged, with its line, by what reads it. */
 	rc = pvio_config_uint_opt(cfg, "max_bytes", 1, 65536, &c->max_bytes);
 	if (rc < 0) {
 		free(c);

@@ -66,7 +66,7 @@ void guest_device_close(struct guest_device *gd)
 		gd->ops->close(gd);
 }
 
-/* --- features, configuration ------------------------------------------------ */
+/* --- features, configuration --------------------------------------------- */
 
 void guest_device_features(struct guest_device *gd, uint64_t bits[2])
 {
@@ -142,7 +142,7 @@ bool guest_device_is_broken(struct guest_device *gd)
 	return gd->ops->is_broken(gd);
 }
 
-/* --- queues ----------------------------------------------------------------- */
+/* --- queues -------------------------------------------------------------- */
 
 unsigned int guest_device_nr_queues(struct guest_device *gd)
 {
@@ -219,7 +219,7 @@ int guest_device_start(struct guest_device *gd)
 	return device_add_status(gd, VIRTIO_CONFIG_S_DRIVER_OK);
 }
 
-/* --- kick and wait ---------------------------------------------------------- */
+/* --- kick and wait ------------------------------------------------------- */
 
 void guest_device_kick(struct guest_device *gd, unsigned int q)
 {

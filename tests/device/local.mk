@@ -71,4 +71,20 @@ tests_unit_check_device_nomem_LDFLAGS = $(rig_ldflags) \
 	-Wl,--wrap=aligned_alloc -Wl,--wrap=strdup \
 	-Wl,--wrap=event_new -Wl,--wrap=event_add
 tests_unit_check_device_nomem_LDADD = $(test_libs)
+
+check_PROGRAMS += tests/unit/check_device_kick
+TESTS += tests/unit/check_device_kick
+tests_unit_check_device_kick_SOURCES = tests/unit/check_device_kick.c $(rig_sources)
+tests_unit_check_device_kick_CPPFLAGS = $(rig_cppflags)
+tests_unit_check_device_kick_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_check_device_kick_LDFLAGS = $(rig_ldflags)
+tests_unit_check_device_kick_LDADD = $(test_libs)
+
+check_PROGRAMS += tests/hostile/check_device_status
+TESTS += tests/hostile/check_device_status
+tests_hostile_check_device_status_SOURCES = tests/hostile/check_device_status.c $(rig_sources)
+tests_hostile_check_device_status_CPPFLAGS = $(rig_cppflags)
+tests_hostile_check_device_status_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_hostile_check_device_status_LDFLAGS = $(rig_ldflags)
+tests_hostile_check_device_status_LDADD = $(test_libs)
 endif

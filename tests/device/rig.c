@@ -8,6 +8,7 @@
 #include "core/virtio.h"
 #include "core/worker.h"
 
+#include <dirent.h>
 #include <string.h>
 
 struct rig rig;
@@ -177,4 +178,31 @@ void rig_note_done(void *arg, int rc)
 	d->rc = rc;
 	d->calls++;
 	d->done = true;
+}
+
+uint8_t rig_write_status(uint8_t status)
+{
+	pvio_loopback_set_status(rig.lb, status);
+	return pvio_loopback_get_status(rig.lb);
+}
+
+void rig_expect_service(void)
+{
+	guest_alloc_reset(&rig.mem);
+	rig_alloc_buffer();
+	rig_run(0);
+	rig_echo(0);
+	rig_echo(PROBE_QUEUES - 1);
+}
+
+unsigned int rig_count_fds(void)
+{
+	DIR *dir = opendir("/proc/self/fd");
+	unsigned int n = 0;
+
+	ck_assert_ptr_nonnull(dir);
+	while (readdir(dir))
+		n++;
+	closedir(dir);
+	return n;
 }

@@ -67,6 +67,13 @@ void rig_wait(const bool *flag);
 /* Let the held chains of @q go, on its worker. */
 void rig_release(unsigned int q);
 
+/* Write the status register, and read it back. */
+uint8_t rig_write_status(uint8_t status);
+/* The device, after a reset, is as good as new. */
+void rig_expect_service(void);
+/* What /proc/self/fd lists: two counts tell of a leak. */
+unsigned int rig_count_fds(void);
+
 /* A pvio_done_fn that notes that it was called, and how often. */
 struct rig_done {
 	bool done;

@@ -8,7 +8,6 @@
 
 #include "core/worker.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <json-c/json.h>
@@ -21,7 +20,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* --- create ----------------------------------------------------------------- */
+/* --- create -------------------------------------------------------------- */
 
 static int try_create(const char *config)
 {
@@ -116,7 +115,7 @@ START_TEST(a_started_device_is_not_started_twice)
 }
 END_TEST
 
-/* --- service ---------------------------------------------------------------- */
+/* --- service ------------------------------------------------------------- */
 
 START_TEST(every_queue_serves)
 {
@@ -241,7 +240,7 @@ START_TEST(stopping_a_queue_waits_for_what_is_in_flight)
 }
 END_TEST
 
-/* --- what a model's kick reports -------------------------------------------- */
+/* --- what a model's kick reports ----------------------------------------- */
 
 START_TEST(a_model_that_is_not_done_is_called_again)
 {
@@ -280,7 +279,7 @@ START_TEST(a_model_that_waits_is_left_alone_until_it_asks)
 }
 END_TEST
 
-/* --- configuration space ---------------------------------------------------- */
+/* --- configuration space ------------------------------------------------- */
 
 START_TEST(configuration_changes_are_told_and_counted)
 {
@@ -316,7 +315,7 @@ START_TEST(unknown_commands_are_said_to_be_unknown)
 }
 END_TEST
 
-/* --- memory ----------------------------------------------------------------- */
+/* --- memory -------------------------------------------------------------- */
 
 START_TEST(memory_changes_under_a_running_queue)
 {
@@ -397,130 +396,7 @@ START_TEST(overlapping_changes_are_refused_or_wait)
 }
 END_TEST
 
-/* --- kicks ------------------------------------------------------------------ */
-
-static void set_kick_fd(unsigned int q, int fd, int want)
-{
-	struct rig_done done = { 0 };
-
-	pvio_device_vq_set_kick_fd(rig.dev, q, fd, rig_note_done, &done);
-	rig_wait(&done.done);
-	ck_assert_int_eq(done.rc, want);
-}
-
-static void set_call_fd(unsigned int q, int fd, int want)
-{
-	struct rig_done done = { 0 };
-
-	pvio_device_vq_set_call_fd(rig.dev, q, fd, rig_note_done, &done);
-	rig_wait(&done.done);
-	ck_assert_int_eq(done.rc, want);
-}
-
-/* Make a buffer available without telling the device. */
-static void submit_silently(unsigned int q)
-{
-	struct guest_ring *ring = guest_device_ring(rig.gd, q);
-
-	ck_assert_int_eq(guest_ring_add(ring, rig.seg, 1, 1, rig.seg), 0);
-	guest_ring_publish(ring);
-}
-
-START_TEST(the_kick_eventfd_wakes_the_queue_each_time)
-{
-	int fd = eventfd(0, EFD_NONBLOCK), own = dup(fd);
-	uint64_t one = 1;
-	unsigned int i;
-
-	rig_run(0);
-	set_kick_fd(0, own, 0);
-	rig_step();
-	for (i = 0; i < 3; i++) {
-		submit_silently(0);
-		ck_assert(!rig_is_used(0));
-		ck_assert_int_eq(write(fd, &one, 8), 8);
-		ck_assert(rig_is_used(0));
-		guest_ring_reap(guest_device_ring(rig.gd, 0),
-				&(uint32_t){ 0 });
-	}
-	close(fd);
-}
-END_TEST
-
-START_TEST(a_kick_before_the_queue_starts_is_not_lost)
-{
-	int fd = eventfd(1, EFD_NONBLOCK);
-
-	set_kick_fd(0, fd, 0);
-	rig_run(0);
-	rig_step();
-	ck_assert_uint_ge(probe.queue[0].kicks, 1);
-	/* Nor does an eventfd that stays readable keep the worker busy. */
-	ck_assert(!pvio_worker_step(rig.control));
-}
-END_TEST
-
-/* QEMU would take what is left in it for a kick that it has to serve. */
-START_TEST(a_queue_that_stops_takes_its_kicks_back)
-{
-	int fd = eventfd(0, 0), own = dup(fd);
-	struct rig_done done = { 0 };
-	uint64_t one = 1;
-
-	rig_run(0);
-	set_kick_fd(0, own, 0);
-	ck_assert_int_eq(write(fd, &one, 8), 8);
-	rig_step();
-
-	pvio_device_vq_stop(rig.dev, 0, NULL, rig_note_done, &done);
-	rig_wait(&done.done);
-	ck_assert_int_eq(fcntl(fd, F_SETFL, O_NONBLOCK), 0);
-	ck_assert_int_eq(read(fd, &one, 8), -1);
-	ck_assert_int_eq(errno, EAGAIN);
-	close(fd);
-}
-END_TEST
-
-START_TEST(a_stopped_queue_does_not_hear_its_kick_eventfd)
-{
-	int fd = eventfd(0, EFD_NONBLOCK);
-	struct rig_done done = { 0 };
-	uint64_t one = 1;
-
-	rig_run(0);
-	set_kick_fd(0, dup(fd), 0);
-	rig_step();
-	pvio_device_vq_stop(rig.dev, 0, NULL, rig_note_done, &done);
-	rig_step();
-	ck_assert(done.done);
-	ck_assert_int_eq(write(fd, &one, 8), 8);
-	ck_assert(!pvio_worker_step(rig.control));
-	close(fd);
-}
-END_TEST
-
-START_TEST(the_call_fd_may_be_a_pipe)
-{
-	int fds[2];
-	uint64_t one;
-
-	ck_assert_int_eq(pipe(fds), 0);
-	rig_run(0);
-	set_call_fd(0, fds[1], 0);
-	submit_silently(0);
-	guest_device_kick(rig.gd, 0);
-	ck_assert(rig_is_used(0));
-	ck_assert_int_eq(read(fds[0], &one, 8), 8);
-	/* The reader leaves, and nobody gets SIGPIPE. */
-	close(fds[0]);
-	submit_silently(0);
-	guest_device_kick(rig.gd, 0);
-	rig_step();
-	ck_assert_uint_eq(probe.queue[0].served, 2);
-}
-END_TEST
-
-/* --- stop ------------------------------------------------------------------- */
+/* --- stop ---------------------------------------------------------------- */
 
 START_TEST(when_stop_returns_no_callback_runs)
 {
@@ -543,21 +419,9 @@ START_TEST(when_stop_returns_no_callback_runs)
 }
 END_TEST
 
-static unsigned int count_fds(void)
-{
-	DIR *dir = opendir("/proc/self/fd");
-	unsigned int n = 0;
-
-	ck_assert_ptr_nonnull(dir);
-	while (readdir(dir))
-		n++;
-	closedir(dir);
-	return n;
-}
-
 START_TEST(a_destroyed_device_leaves_nothing_on_its_worker)
 {
-	unsigned int fds = count_fds();
+	unsigned int fds = rig_count_fds();
 	struct pvio_device *dev;
 	struct guest_device *gd;
 	unsigned int i;
@@ -587,7 +451,7 @@ START_TEST(a_destroyed_device_leaves_nothing_on_its_worker)
 		pvio_device_break(dev, "about to be destroyed");
 		guest_device_close(gd);
 		pvio_device_destroy(dev);
-		ck_assert_uint_eq(count_fds(), fds);
+		ck_assert_uint_eq(rig_count_fds(), fds);
 		rig_step();
 	}
 }
@@ -609,7 +473,7 @@ START_TEST(a_device_is_destroyed_with_requests_in_flight)
 }
 END_TEST
 
-/* --- counters --------------------------------------------------------------- */
+/* --- counters ------------------------------------------------------------ */
 
 static struct json_object *stats(bool with_latency)
 {
@@ -667,7 +531,7 @@ START_TEST(stats_count_what_happened)
 }
 END_TEST
 
-/* --- no descriptors left ---------------------------------------------------- */
+/* --- no descriptors left ------------------------------------------------- */
 
 START_TEST(no_descriptor_left_is_an_error_and_nothing_more)
 {
@@ -694,10 +558,13 @@ START_TEST(no_descriptor_left_is_an_error_and_nothing_more)
 }
 END_TEST
 
-CHECK_MAIN("device", rig_setup, rig_teardown, bad_configurations_are_refused,
+CHECK_MAIN("device", rig_setup, rig_teardown,
+	   bad_configurations_are_refused,
 	   a_model_that_fails_to_create_undoes_everything,
-	   destroying_nothing_is_allowed, a_started_device_is_not_started_twice,
-	   every_queue_serves, packed_and_all_ring_features_serve,
+	   destroying_nothing_is_allowed,
+	   a_started_device_is_not_started_twice,
+	   every_queue_serves,
+	   packed_and_all_ring_features_serve,
 	   features_are_128_bits_wide,
 	   a_queue_that_is_not_enabled_is_discarded,
 	   a_model_may_refuse_to_start_a_queue,
@@ -711,11 +578,7 @@ CHECK_MAIN("device", rig_setup, rig_teardown, bad_configurations_are_refused,
 	   memory_changes_under_a_running_queue,
 	   memory_change_waits_for_requests_in_flight,
 	   overlapping_changes_are_refused_or_wait,
-	   the_kick_eventfd_wakes_the_queue_each_time,
-	   a_kick_before_the_queue_starts_is_not_lost,
-	   a_queue_that_stops_takes_its_kicks_back,
-	   a_stopped_queue_does_not_hear_its_kick_eventfd,
-	   the_call_fd_may_be_a_pipe, when_stop_returns_no_callback_runs,
+	   when_stop_returns_no_callback_runs,
 	   a_destroyed_device_leaves_nothing_on_its_worker,
 	   a_device_is_destroyed_with_requests_in_flight,
 	   stats_count_what_happened,

@@ -5,7 +5,6 @@
 #include "tests/check_main.h"
 #include "tests/device/rig.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -39,18 +38,6 @@ static int start_with_fds(unsigned int q, int call_fd, int kick_fd)
 	};
 
 	return pvio_loopback_start_queue(rig.lb, q, &setup);
-}
-
-static unsigned int count_fds(void)
-{
-	DIR *dir = opendir("/proc/self/fd");
-	unsigned int n = 0;
-
-	ck_assert_ptr_nonnull(dir);
-	while (readdir(dir))
-		n++;
-	closedir(dir);
-	return n;
 }
 
 static void negotiate(void)
@@ -120,10 +107,10 @@ START_TEST(eventfds_are_borrowed_until_the_queue_stops)
 {
 	int call = eventfd(0, EFD_NONBLOCK), kick = eventfd(0, EFD_NONBLOCK);
 	uint64_t one = 1;
-	unsigned int fds = count_fds();
+	unsigned int fds = rig_count_fds();
 
 	negotiate();
-	fds = count_fds();
+	fds = rig_count_fds();
 	ck_assert_int_eq(start_with_fds(0, call, kick), 0);
 	driver_ok();
 	rig_step();
@@ -137,7 +124,7 @@ START_TEST(eventfds_are_borrowed_until_the_queue_stops)
 	ck_assert_uint_eq(one, 1);
 
 	ck_assert_int_eq(pvio_loopback_stop_queue(rig.lb, 0), 0);
-	ck_assert_uint_eq(count_fds(), fds);
+	ck_assert_uint_eq(rig_count_fds(), fds);
 	ck_assert_int_eq(close(call), 0);
 	ck_assert_int_eq(close(kick), 0);
 }
@@ -150,13 +137,13 @@ START_TEST(a_start_that_fails_keeps_no_descriptor)
 
 	ck_assert_int_eq(pipe(pipes), 0);
 	negotiate();
-	fds = count_fds();
+	fds = rig_count_fds();
 	/* A pipe is no kick fd. */
 	ck_assert_int_eq(start_with_fds(0, call, pipes[0]), -EINVAL);
-	ck_assert_uint_eq(count_fds(), fds);
+	ck_assert_uint_eq(rig_count_fds(), fds);
 	/* Neither is what is not open at all. */
 	ck_assert_int_eq(start_with_fds(0, call, 4000), -EBADF);
-	ck_assert_uint_eq(count_fds(), fds);
+	ck_assert_uint_eq(rig_count_fds(), fds);
 	close(call);
 	close(pipes[0]);
 	close(pipes[1]);

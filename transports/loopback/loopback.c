@@ -57,7 +57,7 @@ static int loopback_wait(struct pvio_loopback *lb, struct loopback_wait *wait)
 	return wait->rc;
 }
 
-/* --- memory ----------------------------------------------------------------- */
+/* --- memory -------------------------------------------------------------- */
 
 /* Give the device the ranges as they are listed now. */
 static int loopback_remap(struct pvio_loopback *lb)
@@ -123,7 +123,7 @@ int pvio_loopback_remove_memory(struct pvio_loopback *lb, uint64_t gpa)
 	return 0;
 }
 
-/* --- features, status, configuration ---------------------------------------- */
+/* --- features, status, configuration ------------------------------------- */
 
 void pvio_loopback_get_features(struct pvio_loopback *lb, uint64_t bits[2])
 {
@@ -165,7 +165,7 @@ int pvio_loopback_write_config(struct pvio_loopback *lb, size_t offset,
 	return pvio_device_write_config(lb->dev, offset, buf, len);
 }
 
-/* --- queues ----------------------------------------------------------------- */
+/* --- queues -------------------------------------------------------------- */
 
 unsigned int pvio_loopback_nr_queues(struct pvio_loopback *lb)
 {
@@ -268,7 +268,7 @@ void pvio_loopback_kick_data(struct pvio_loopback *lb, uint32_t data)
 	pvio_device_kick(lb->dev, data & 0xffff);
 }
 
-/* --- the core's events ------------------------------------------------------ */
+/* --- the core's events --------------------------------------------------- */
 
 void pvio_loopback_set_callbacks(struct pvio_loopback *lb,
 				 pvio_loopback_notify_fn *notify,
@@ -295,7 +295,7 @@ static void loopback_notify_config(void *transport)
 		lb->config(lb->arg);
 }
 
-/* --- life ------------------------------------------------------------------- */
+/* --- life ---------------------------------------------------------------- */
 
 static int loopback_attach(struct pvio_device *dev, struct pvio_config *cfg,
 			   void **transport)
