@@ -366,7 +366,8 @@ enum pvio_kick net_rx_kick(struct net_pair *pair)
 	net_rx_refresh(pair);
 	if (!rx->starved)
 		return PVIO_KICK_WAIT;
-	if (rx_nr_held(rx) == (unsigned int)rx->held_mask + 1 || !rx_pop(rx))
+	/* A full ring will not give more: then what there is must do. */
+	if (!rx_has_whole_ring(rx) && !rx_pop(rx) && !rx_has_whole_ring(rx))
 		return PVIO_KICK_NOTIFY;
 	rx->starved = false;
 	rx->in_kick = true;
