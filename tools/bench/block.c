@@ -289,7 +289,8 @@ static int blk_make_device(struct blk_bench *b)
 		rc = pvio_worker_start(b->worker[i]);
 	if (rc < 0)
 		return rc;
-	return guest_device_open_loopback(b->dev, &b->mem, b->control, &b->gd);
+	/* Jobs wait on several threads, so none of them turns the control. */
+	return guest_device_open_loopback(b->dev, &b->mem, NULL, &b->gd);
 }
 
 static int blk_layout(struct blk_bench *b, struct blk_job *job)
@@ -374,7 +375,10 @@ static void blk_close(struct blk_bench *b)
 
 /* --- runs ------------------------------------------------------------------------- */
 
-/* Run every job; the seconds it took, or -errno. */
+/*
+ * Run every job, or with @limit only one, for so many requests.  The seconds it
+ * took, or -errno.
+ */
 static double blk_run(struct blk_bench *b, unsigned int depth, bool is_write,
 		      bool is_random, uint64_t limit)
 {
@@ -382,11 +386,12 @@ static double blk_run(struct blk_bench *b, unsigned int depth, bool is_write,
 	uint64_t span = o->span && o->span < b->capacity ? o->span
 							 : b->capacity;
 	uint64_t start = pvio_now_ns();
+	unsigned int nr = limit ? 1 : (unsigned int)o->jobs;
 	struct blk_job *job;
 	unsigned int i;
 	double rc = 0;
 
-	for (i = 0; i < o->jobs; i++) {
+	for (i = 0; i < nr; i++) {
 		job = &b->job[i];
 		memset(&job->started, 0,
 		       sizeof(*job) - offsetof(struct blk_job, started));
@@ -396,16 +401,16 @@ static double blk_run(struct blk_bench *b, unsigned int depth, bool is_write,
 		job->queue = i;
 		job->depth = depth;
 		job->blocks = span / o->bytes;
-		job->next = limit ? 0 : job->blocks / o->jobs * i;
+		job->next = job->blocks / o->jobs * i;
 		job->random = 88172645463325252ULL + i;
 		job->is_write = is_write;
 		job->is_random = is_random;
-		job->limit = i == 0 || !limit ? limit : 1;
+		job->limit = limit;
 		job->end_ns = start + o->seconds * 1000000000ULL;
 		if (pthread_create(&job->thread, NULL, blk_job_run, job) != 0)
 			exit(EXIT_FAILURE);
 	}
-	for (i = 0; i < o->jobs; i++) {
+	for (i = 0; i < nr; i++) {
 		pthread_join(b->job[i].thread, NULL);
 		if (b->job[i].error)
 			rc = b->job[i].error;
