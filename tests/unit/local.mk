@@ -130,6 +130,14 @@ tests_unit_check_block_CPPFLAGS = $(test_cppflags) $(block_plugins)
 tests_unit_check_block_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_check_block_LDADD = $(test_libs)
 
+check_PROGRAMS += tests/unit/check_block_device
+TESTS += tests/unit/check_block_device
+tests_unit_check_block_device_SOURCES = tests/unit/check_block_device.c \
+	$(block_rig)
+tests_unit_check_block_device_CPPFLAGS = $(test_cppflags)
+tests_unit_check_block_device_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_check_block_device_LDADD = $(test_libs)
+
 check_PROGRAMS += tests/unit/check_block_file
 TESTS += tests/unit/check_block_file
 tests_unit_check_block_file_SOURCES = tests/unit/check_block_file.c \
