@@ -160,6 +160,13 @@ grep -q "nowhere.conf: No such file" "$dir/said" || fail "missing file"
 refused 'plug-in directory' <<END
 plugin_dir = "$dir/nowhere";
 END
+chmod 666 "$dir/pvio.conf"
+refused "everybody may write it" < /dev/null
+chmod 644 "$dir/pvio.conf"
+mkdir -m 777 "$dir/plugins"
+refused "pvio.conf:1: plugin_dir: everybody may write" <<END
+plugin_dir = "$dir/plugins";
+END
 head -c 2000000 /dev/zero | tr '\0' '#' | refused "pvio.conf"
 head -c 100 /dev/zero | refused "pvio.conf"
 printf 'a = %01000d' 0 | tr 0 '(' | refused "pvio.conf"

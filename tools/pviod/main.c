@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -122,6 +123,23 @@ static int listen_control(const struct plan *plan, struct systemd_fds *given,
 	return rc;
 }
 
+/* Sockets may be in a directory that a reboot has emptied: ours. */
+static void make_run_dir(const struct plan *plan)
+{
+	static const char dir[] = PVIO_RUN_DIR "/";
+	bool is_used = plan->control &&
+		       strncmp(plan->control, dir, strlen(dir)) == 0;
+	unsigned int i;
+
+	for (i = 0; i < plan->nr_devices; i++)
+		is_used |= plan->devices[i].socket &&
+			   strncmp(plan->devices[i].socket, dir,
+				   strlen(dir)) == 0;
+	if (is_used && mkdir(PVIO_RUN_DIR, 0755) < 0 && errno != EEXIST)
+		pvio_log(PVIO_LOG_WARNING, "mkdir %s: %s", PVIO_RUN_DIR,
+			 strerror(errno));
+}
+
 /* Everything is proven: serve.  Takes @plan. */
 static int run(const struct options *o, struct plan *plan)
 {
@@ -135,6 +153,7 @@ static int run(const struct options *o, struct plan *plan)
 	int rc = -ENOMEM;
 
 	systemd_listen_fds(&given);
+	make_run_dir(plan);
 	base = event_base_new();
 	if (!base)
 		goto out;

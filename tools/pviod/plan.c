@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 
 #include "core/listen.h"
@@ -307,12 +308,41 @@ static int plan_gather(struct plan *plan)
 	return 0;
 }
 
+/* Whoever may write the file decides what a daemon of root's does. */
+static int plan_check_owner(const char *path)
+{
+	struct stat st;
+
+	if (stat(path, &st) == 0 && (st.st_mode & S_IWOTH)) {
+		pvio_log(PVIO_LOG_ERROR, "%s: everybody may write it", path);
+		return -EINVAL;
+	}
+	return 0;
+}
+
+/* The same of modules that are to be loaded. */
+static int plan_check_plugin_dir(const struct plan *plan)
+{
+	struct stat st;
+
+	if (plan->plugin_dir && stat(plan->plugin_dir, &st) == 0 &&
+	    (st.st_mode & S_IWOTH))
+		return pvio_config_error(pvio_config_root(plan->file),
+					 "plugin_dir",
+					 "everybody may write %s",
+					 plan->plugin_dir);
+	return 0;
+}
+
 int plan_load(const char *path, struct plan **plan)
 {
 	struct pvio_config *root;
 	struct plan *p;
 	int rc;
 
+	rc = plan_check_owner(path);
+	if (rc < 0)
+		return rc;
 	p = calloc(1, sizeof(*p));
 	if (!p)
 		return -ENOMEM;
@@ -323,6 +353,8 @@ int plan_load(const char *path, struct plan **plan)
 	rc = pvio_config_string_opt(root, "control", &p->control);
 	if (rc == 0)
 		rc = pvio_config_string_opt(root, "plugin_dir", &p->plugin_dir);
+	if (rc == 0)
+		rc = plan_check_plugin_dir(p);
 	if (rc == 0)
 		rc = plan_read_units(p);
 	if (rc == 0)

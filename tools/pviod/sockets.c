@@ -5,9 +5,11 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "core/listen.h"
+#include "core/log.h"
 #include "sockets.h"
 #include "tools/common/systemd.h"
 
@@ -16,6 +18,7 @@ struct sockets_entry {
 	char *path;			/* owned */
 	struct pvio_listener *listener; /* owned; NULL: given to us */
 	int given_fd;			/* owned, or -1 */
+	int64_t mode, group;		/* it was made with */
 	bool is_new;			/* of the sockets_open() under way */
 };
 
@@ -80,6 +83,8 @@ static int sockets_add(struct sockets *s, const struct plan_device *dev,
 		return -ENOMEM;
 	e->is_new = true;
 	e->given_fd = -1;
+	e->mode = dev->socket_mode;
+	e->group = dev->socket_group;
 	pvio_list_add_tail(&s->entries, &e->node);
 	e->path = strdup(dev->socket);
 	if (!e->path)
@@ -116,26 +121,51 @@ int sockets_open(struct sockets *s, const struct plan *plan,
 	return rc;
 }
 
-static bool sockets_is_named(const struct plan *plan, const char *path)
+static const struct plan_device *sockets_device(const struct plan *plan,
+						const char *path)
 {
 	unsigned int i;
 
 	for (i = 0; i < plan->nr_devices; i++)
 		if (plan->devices[i].socket &&
 		    strcmp(plan->devices[i].socket, path) == 0)
-			return true;
-	return false;
+			return &plan->devices[i];
+	return NULL;
+}
+
+/* The file stays; who may use it can have changed. */
+static void sockets_update(struct sockets_entry *e,
+			   const struct plan_device *dev)
+{
+	bool ok = true;
+
+	if (!e->listener ||
+	    (e->mode == dev->socket_mode && e->group == dev->socket_group))
+		return;
+	if (dev->socket_group >= 0)
+		ok = lchown(e->path, (uid_t)-1, (gid_t)dev->socket_group) == 0;
+	if (ok && dev->socket_mode >= 0)
+		ok = chmod(e->path, (mode_t)dev->socket_mode) == 0;
+	if (!ok)
+		pvio_log(PVIO_LOG_ERROR, "%s: mode and group of %s: %s",
+			 dev->name, e->path, strerror(errno));
+	e->mode = dev->socket_mode;
+	e->group = dev->socket_group;
 }
 
 void sockets_keep(struct sockets *s, const struct plan *plan)
 {
+	const struct plan_device *dev;
 	struct pvio_list *pos, *next;
 	struct sockets_entry *e;
 
 	for (pos = s->entries.next; pos != &s->entries; pos = next) {
 		next = pos->next;
 		e = pvio_list_entry(pos, struct sockets_entry, node);
-		if (!sockets_is_named(plan, e->path))
+		dev = sockets_device(plan, e->path);
+		if (dev)
+			sockets_update(e, dev);
+		else
 			sockets_close(e);
 	}
 }

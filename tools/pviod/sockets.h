@@ -23,7 +23,7 @@ void sockets_destroy(struct sockets *sockets);
  */
 int sockets_open(struct sockets *sockets, const struct plan *plan,
 		 struct systemd_fds *given);
-/* Close those that @plan does not name. */
+/* Close those that @plan does not name; give the others its mode and group. */
 void sockets_keep(struct sockets *sockets, const struct plan *plan);
 /* The descriptor for @path: borrowed; -1 when there is none. */
 int sockets_fd(const struct sockets *sockets, const char *path);
