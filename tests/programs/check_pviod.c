@@ -312,6 +312,28 @@ START_TEST(reload_starts_stops_and_restarts_what_changed)
 }
 END_TEST
 
+/* Who may connect changes with the file; the socket stays. */
+START_TEST(reload_changes_the_mode_of_a_socket)
+{
+#define WITH_MODE(mode)                                                    \
+	CONTROL GUESTS(GUEST("vm1",                                        \
+			     "{ name = \"a\"; model = \"rng\"; transport = " \
+			     "{ type = \"vhost-user\"; socket = "          \
+			     "\"@/a.sock\"; socket_mode = \"" mode "\"; }; }"))
+	struct stat before, after;
+
+	rig_run_pviod(&rig, WITH_MODE("0600"));
+	ck_assert_int_eq(stat(rig_path(&rig, "a.sock"), &before), 0);
+	ck_assert_uint_eq(before.st_mode & 0777, 0600);
+	reload(WITH_MODE("0660"), "has been read again");
+	ck_assert_int_eq(stat(rig_path(&rig, "a.sock"), &after), 0);
+	ck_assert_uint_eq(after.st_mode & 0777, 0660);
+	ck_assert_uint_eq(before.st_ino, after.st_ino);
+	expect_served("a");
+#undef WITH_MODE
+}
+END_TEST
+
 /* C06 */
 START_TEST(reload_of_a_bad_file_changes_nothing)
 {
@@ -341,6 +363,61 @@ START_TEST(reload_of_a_bad_file_changes_nothing)
 		expect_served("a");
 		expect_served("b");
 	}
+}
+END_TEST
+
+/* --- processes that have been taken over ------------------------------------ */
+
+#define ROGUE(mode)                                                      \
+	"plugin_dir = \"" ROGUE_DIR "\";\n" CONTROL GUESTS(               \
+		GUEST("bad", "{ name = \"r\"; model = \"rogue\"; says = \"" \
+			     mode "\"; " VHOST("r") " }") ", "            \
+		GUEST("vm2", DISK("b", "1M")))
+
+/* It is ended and started again; the daemon and the other guest go on. */
+static void expect_rogue_is_ended(const char *config, const char *says)
+{
+	pid_t vm2;
+
+	rig_run_pviod(&rig, config);
+	vm2 = rig_pid_of(&rig, "vm2");
+	rig_wait_log(&rig, says);
+	rig_forget_log(&rig);
+	rig_wait_log(&rig, says);
+	expect_served("b");
+	ck_assert_int_eq(rig_pid_of(&rig, "vm2"), vm2);
+	kill(rig.pid, SIGTERM);
+	expect_clean_exit();
+}
+
+/* C11 */
+START_TEST(process_that_aborts_is_contained)
+{
+	expect_rogue_is_ended(ROGUE("abort"), "ended by signal 6");
+}
+END_TEST
+
+/* C15 */
+START_TEST(process_that_talks_nonsense_is_ended)
+{
+	expect_rogue_is_ended(ROGUE("nonsense"), "its process talks nonsense");
+}
+END_TEST
+
+/* C15 */
+START_TEST(process_that_talks_without_end_is_ended)
+{
+	expect_rogue_is_ended(ROGUE("endless"), "ended by signal 9");
+}
+END_TEST
+
+/* C15: answers to questions that nobody asked are dropped. */
+START_TEST(process_that_answers_unasked_is_ignored)
+{
+	rig_run_pviod(&rig, ROGUE("unasked"));
+	ck_assert_int_gt(rig_pid_of(&rig, "bad"), 0);
+	expect_served("r");
+	expect_served("b");
 }
 END_TEST
 
@@ -443,6 +520,11 @@ CHECK_MAIN("pviod", setup, teardown, each_guest_has_a_process,
 	   sigterm_stops_everything_and_leaves_no_files,
 	   storm_of_signals_is_survived,
 	   reload_starts_stops_and_restarts_what_changed,
+	   reload_changes_the_mode_of_a_socket,
 	   reload_of_a_bad_file_changes_nothing,
+	   process_that_aborts_is_contained,
+	   process_that_talks_nonsense_is_ended,
+	   process_that_talks_without_end_is_ended,
+	   process_that_answers_unasked_is_ignored,
 	   network_cards_on_a_switch_share_its_process,
 	   sockets_of_the_service_manager_are_used, service_manager_is_told)

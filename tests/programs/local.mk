@@ -33,7 +33,14 @@ check_PROGRAMS += tests/programs/check_pviod
 TESTS += tests/programs/check_pviod
 tests_programs_check_pviod_SOURCES = $(program_rig) \
 	tests/programs/check_pviod.c
-tests_programs_check_pviod_CPPFLAGS = $(test_cppflags)
+tests_programs_check_pviod_CPPFLAGS = $(test_cppflags) \
+	-DROGUE_DIR='"$(abs_builddir)/tests/programs/.libs"'
 tests_programs_check_pviod_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_programs_check_pviod_LDADD = $(CHECK_LIBS) $(JSONC_LIBS)
+
+check_LTLIBRARIES += tests/programs/rogue.la
+tests_programs_rogue_la_SOURCES = tests/programs/rogue.c
+tests_programs_rogue_la_CPPFLAGS = $(test_cppflags) -DPVIO_MODULE
+tests_programs_rogue_la_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version \
+	-rpath /nowhere
 endif
