@@ -37,7 +37,7 @@ struct pvio_listener {
 	struct sockaddr_un addr;
 	char lock_path[sizeof(((struct sockaddr_un *)0)->sun_path) + 8];
 	int fd, lock_fd; /* owned */
-	dev_t dev;	 /* of the socket file we made */
+	dev_t dev;       /* of the socket file we made */
 	ino_t ino;
 };
 
@@ -75,8 +75,7 @@ static int listen_lock(const char *name, struct pvio_listener *l)
 		if (l->lock_fd < 0)
 			return listen_error(name, l->lock_path, -errno, NULL);
 		if (flock(l->lock_fd, LOCK_EX | LOCK_NB) < 0)
-			return listen_error(name, l->addr.sun_path,
-					    -EADDRINUSE,
+			return listen_error(name, l->addr.sun_path, -EADDRINUSE,
 					    "in use by another process");
 		/* The one who held it may have removed it when it let go. */
 		if (fstat(l->lock_fd, &held) == 0 &&
@@ -95,8 +94,8 @@ static int listen_clear_path(const char *name, struct pvio_listener *l)
 	int fd, rc;
 
 	if (lstat(l->addr.sun_path, &st) < 0)
-		return errno == ENOENT ? 0 :
-					 listen_error(name, l->addr.sun_path,
+		return errno == ENOENT ? 0
+				       : listen_error(name, l->addr.sun_path,
 						      -errno, NULL);
 	if (!S_ISSOCK(st.st_mode))
 		return listen_error(name, l->addr.sun_path, -EEXIST,
@@ -105,9 +104,9 @@ static int listen_clear_path(const char *name, struct pvio_listener *l)
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return listen_error(name, l->addr.sun_path, -errno, NULL);
-	rc = connect(fd, (struct sockaddr *)&l->addr, sizeof(l->addr)) < 0 ?
-		     -errno :
-		     0;
+	rc = connect(fd, (struct sockaddr *)&l->addr, sizeof(l->addr)) < 0
+		     ? -errno
+		     : 0;
 	close(fd);
 	if (rc != -ECONNREFUSED)
 		return listen_error(name, l->addr.sun_path, -EADDRINUSE,

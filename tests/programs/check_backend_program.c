@@ -90,10 +90,10 @@ END_TEST
 START_TEST(device_is_served_at_socket_path)
 {
 	char option[160];
-	char *block[] = { "pvio-block", option, "--memory=1M",
+	char *block[] = { "pvio-block",     option,      "--memory=1M",
 			  "--num-queues=2", "--verbose", NULL };
-	char *net[] = { "pvio-net", option, "--echo", "--poll-us=50",
-			"--verbose", NULL };
+	char *net[] = { "pvio-net",     option,      "--echo",
+			"--poll-us=50", "--verbose", NULL };
 	char *const *programs[] = { block, net };
 	const char *path = rig_path(&rig, "socket");
 	size_t i;
@@ -116,9 +116,8 @@ START_TEST(connected_fd_is_served)
 	char *argv[] = { "pvio-block", "--fd=3", "--memory=1M", NULL };
 	int pair[2];
 
-	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0,
-				    pair),
-			 0);
+	ck_assert_int_eq(
+		socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
 	rig_run(&rig, argv, &pair[1], 1, NULL);
 	close(pair[1]);
 	ck_assert(rig_answers(pair[0]));

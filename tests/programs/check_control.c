@@ -197,9 +197,9 @@ START_TEST(client_that_leaves_before_its_answer_is_no_trouble)
 
 	for (i = 0; i < 50; i++) {
 		fd = rig_control(&rig);
-		ck_assert_int_gt(send(fd, request, sizeof(request) - 1,
-				      MSG_NOSIGNAL),
-				 0);
+		ck_assert_int_gt(
+			send(fd, request, sizeof(request) - 1, MSG_NOSIGNAL),
+			0);
 		close(fd);
 	}
 }

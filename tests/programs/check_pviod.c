@@ -66,7 +66,7 @@ static void expect_clean_exit(void)
 		      "status %x; it said:\n%s", (unsigned)status, rig.log);
 }
 
-/* --- processes -------------------------------------------------------------- */
+/* --- processes ------------------------------------------------------------ */
 
 START_TEST(each_guest_has_a_process)
 {
@@ -246,7 +246,7 @@ START_TEST(stopped_process_stops_nobody_else)
 }
 END_TEST
 
-/* --- signals ---------------------------------------------------------------- */
+/* --- signals -------------------------------------------------------------- */
 
 START_TEST(sigterm_stops_everything_and_leaves_no_files)
 {
@@ -366,7 +366,7 @@ START_TEST(reload_of_a_bad_file_changes_nothing)
 }
 END_TEST
 
-/* --- processes that have been taken over ------------------------------------ */
+/* --- processes that have been taken over ---------------------------------- */
 
 #define ROGUE(mode)                                                      \
 	"plugin_dir = \"" ROGUE_DIR "\";\n" CONTROL GUESTS(               \
@@ -450,7 +450,7 @@ START_TEST(network_cards_on_a_switch_share_its_process)
 }
 END_TEST
 
-/* --- the service manager ---------------------------------------------------- */
+/* --- the service manager -------------------------------------------------- */
 
 /* Sockets that were opened for us serve, by name or path, and stay. */
 START_TEST(sockets_of_the_service_manager_are_used)

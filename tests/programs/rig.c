@@ -35,7 +35,7 @@ static bool rig_poll(int fd, uint64_t deadline)
 	       poll(&p, 1, (int)((deadline - now) / 1000000) + 1) > 0;
 }
 
-/* --- its directory ---------------------------------------------------------- */
+/* --- its directory -------------------------------------------------------- */
 
 void rig_init(struct rig *rig)
 {
@@ -84,7 +84,7 @@ void rig_write(const struct rig *rig, const char *name, const char *text)
 	ck_assert_int_eq(fclose(f), 0);
 }
 
-/* --- its process ------------------------------------------------------------ */
+/* --- its process ---------------------------------------------------------- */
 
 static void rig_exec(char *const argv[], const int *fds, unsigned int nr_fds,
 		     const char *names)
@@ -203,7 +203,7 @@ int rig_wait_exit(struct rig *rig)
 	return status;
 }
 
-/* --- sockets ---------------------------------------------------------------- */
+/* --- sockets -------------------------------------------------------------- */
 
 static int rig_socket(const char *path, struct sockaddr_un *addr)
 {
@@ -247,8 +247,7 @@ bool rig_answers(int fd)
 	size_t have = 0;
 	ssize_t got;
 
-	if (send(fd, request, sizeof(request), MSG_NOSIGNAL) !=
-	    sizeof(request))
+	if (send(fd, request, sizeof(request), MSG_NOSIGNAL) != sizeof(request))
 		return false;
 	while (have < sizeof(reply) && rig_poll(fd, deadline)) {
 		got = recv(fd, reply + have, sizeof(reply) - have, 0);
@@ -307,7 +306,7 @@ bool rig_is_closed(int fd)
 	return false;
 }
 
-/* --- pviod's control socket ------------------------------------------------- */
+/* --- pviod's control socket ----------------------------------------------- */
 
 int rig_control(const struct rig *rig)
 {

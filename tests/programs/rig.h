@@ -16,7 +16,7 @@
 
 struct rig {
 	char dir[64];
-	pid_t pid;   /* 0: not running */
+	pid_t pid; /* 0: not running */
 	int stderr_fd;
 	char log[1 << 16]; /* what it has said so far */
 	size_t log_bytes;

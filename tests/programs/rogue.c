@@ -40,8 +40,9 @@ static void rogue_act(const char *says)
 		else if (strcmp(says, "endless") == 0)
 			rogue_say(fd, "{{{{{{{{{{{{{{{{{{{{{{{{", true);
 		else
-			rogue_say(fd, "{\"id\": 1, \"result\": []}\n"
-				      "{\"id\": -7, \"error\": 3}\n",
+			rogue_say(fd,
+				  "{\"id\": 1, \"result\": []}\n"
+				  "{\"id\": -7, \"error\": 3}\n",
 				  false);
 	}
 }

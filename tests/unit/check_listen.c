@@ -200,17 +200,17 @@ START_TEST(mode_and_group_are_read)
 					   "socket_group = \"7\";",
 					   &file),
 			 0);
-	ck_assert_int_eq(pvio_listen_read_config(pvio_config_root(file), &mode,
-						 &group),
-			 0);
+	ck_assert_int_eq(
+		pvio_listen_read_config(pvio_config_root(file), &mode, &group),
+		0);
 	ck_assert_int_eq(mode, 0640);
 	ck_assert_int_eq(group, 7);
 	pvio_config_close(file);
 
 	ck_assert_int_eq(pvio_config_parse("test", "", &file), 0);
-	ck_assert_int_eq(pvio_listen_read_config(pvio_config_root(file), &mode,
-						 &group),
-			 0);
+	ck_assert_int_eq(
+		pvio_listen_read_config(pvio_config_root(file), &mode, &group),
+		0);
 	ck_assert_int_eq(mode, -1);
 	ck_assert_int_eq(group, -1);
 	pvio_config_close(file);
@@ -222,5 +222,5 @@ CHECK_MAIN("listen", setup, teardown, listener_is_reached_and_leaves_nothing,
 	   socket_of_a_stranger_is_left_alone, second_of_us_is_refused,
 	   file_that_is_no_socket_is_left_alone, link_is_not_followed,
 	   directory_that_all_may_write_is_refused,
-	   path_that_is_too_long_is_refused,
-	   file_of_a_successor_is_not_removed, mode_and_group_are_read)
+	   path_that_is_too_long_is_refused, file_of_a_successor_is_not_removed,
+	   mode_and_group_are_read)

@@ -98,9 +98,8 @@ void backend_program_quote(FILE *config, const char *key, const char *value)
 		if ((unsigned char)*value < 0x20)
 			fprintf(config, "\\x%02x", (unsigned char)*value);
 		else
-			fprintf(config, *value == '"' || *value == '\\' ?
-						"\\%c" :
-						"%c",
+			fprintf(config,
+				*value == '"' || *value == '\\' ? "\\%c" : "%c",
 				*value);
 	}
 	fputs("\"; ", config);
@@ -114,8 +113,8 @@ static int backend_program_uint(const char *what, const char *text,
 	errno = 0;
 	*value = strtoul(text, &end, 10);
 	if (text[0] < '0' || text[0] > '9' || *end || errno || *value > max) {
-		fprintf(stderr, "%s: \"%s\" is not a number up to %lu\n",
-			what, text, max);
+		fprintf(stderr, "%s: \"%s\" is not a number up to %lu\n", what,
+			text, max);
 		return -EINVAL;
 	}
 	return 0;
@@ -205,8 +204,8 @@ static int backend_program_options(struct backend_program_run *run, int argc,
 		}
 		if (val == '?')
 			return EXIT_FAILURE;
-		rc = val >= 256 ? program->option(program->arg, val, optarg) :
-				  backend_program_common(run, val, optarg);
+		rc = val >= 256 ? program->option(program->arg, val, optarg)
+				: backend_program_common(run, val, optarg);
 		if (rc < 0)
 			return EXIT_FAILURE;
 	}
@@ -340,8 +339,8 @@ int backend_program_main(const struct backend_program *program, int argc,
 	for (i = 1; i < argc; i++) {
 		if (strcmp(argv[i], "--print-capabilities") == 0) {
 			puts(program->capabilities);
-			return fflush(stdout) == 0 ? EXIT_SUCCESS :
-						     EXIT_FAILURE;
+			return fflush(stdout) == 0 ? EXIT_SUCCESS
+						   : EXIT_FAILURE;
 		}
 	}
 	rc = backend_program_options(&run, argc, argv);

@@ -17,9 +17,9 @@ struct option;
 
 /* How the program's own options end up in the device's configuration. */
 struct backend_program {
-	const char *name;	  /* "pvio-block" */
+	const char *name;         /* "pvio-block" */
 	const char *capabilities; /* what --print-capabilities prints */
-	const char *usage;	  /* of its own options */
+	const char *usage;        /* of its own options */
 	/* Its own options, ended by a zeroed one; .val from 256 on. */
 	const struct option *options;
 	/* One was given.  -EINVAL after a message on stderr. */

@@ -25,7 +25,7 @@ struct lines {
 	lines_line_fn *on_line;
 	lines_end_fn *on_end;
 	void *arg; /* borrowed, outlives us */
-	int fd;	   /* owned */
+	int fd;    /* owned */
 	struct evbuffer *in, *out;
 	struct event *readable, *writable, *deadline, *ended;
 	const char *why; /* set: over, on_end is called from the loop */
@@ -76,9 +76,9 @@ static void lines_on_deadline(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
-	lines_end(l, evbuffer_get_length(l->out) > 0 ?
-			     "the peer does not read" :
-			     "the peer does not finish its line");
+	lines_end(l, evbuffer_get_length(l->out) > 0
+			     ? "the peer does not read"
+			     : "the peer does not finish its line");
 }
 
 /* Hand over the lines that are complete.  The owner may destroy us. */
@@ -207,8 +207,8 @@ int lines_create(struct event_base *base, int fd,
 	l->arg = arg;
 	l->in = evbuffer_new();
 	l->out = evbuffer_new();
-	l->readable =
-		event_new(base, fd, EV_READ | EV_PERSIST, lines_on_readable, l);
+	l->readable = event_new(base, fd, EV_READ | EV_PERSIST,
+				lines_on_readable, l);
 	l->writable = event_new(base, fd, EV_WRITE, lines_on_writable, l);
 	l->deadline = event_new(base, -1, 0, lines_on_deadline, l);
 	l->ended = event_new(base, -1, 0, lines_on_ended, l);

@@ -18,8 +18,8 @@ struct event_base;
 struct lines;
 
 struct lines_limits {
-	size_t in_bytes;	  /* longest line taken */
-	size_t out_bytes;	  /* most that may wait to be read by the peer */
+	size_t in_bytes;  /* longest line taken */
+	size_t out_bytes; /* most that may wait to be read by the peer */
 	unsigned int deadline_ms; /* to finish a line begun, or to read all */
 };
 

@@ -15,8 +15,8 @@ void systemd_notify(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 /* A socket the service manager opened for us. */
 struct systemd_fd {
-	int fd;		/* -1: taken */
-	char name[64];	/* FileDescriptorName=, or "" */
+	int fd;         /* -1: taken */
+	char name[64];  /* FileDescriptorName=, or "" */
 	char path[108]; /* where it listens, or "" */
 };
 

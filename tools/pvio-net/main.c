@@ -49,8 +49,8 @@ static const char net_usage[] =
 	"      --queue-size=N       entries of the largest ring\n";
 
 struct net {
-	int type;		/* OPT_TAP ... OPT_NULL, 0: none yet */
-	const char *value;	/* its value, or NULL */
+	int type;          /* OPT_TAP ... OPT_NULL, 0: none yet */
+	const char *value; /* its value, or NULL */
 	const char *local, *mac, *mtu, *queues, *queue_size;
 };
 

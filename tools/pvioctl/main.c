@@ -26,7 +26,7 @@
 #include "show.h"
 #include "tools/pviod/link.h"
 
-#define ANSWER_SECONDS 10
+#define ANSWER_SECONDS   10
 #define ANSWER_MAX_BYTES (16 << 20)
 
 static const char usage[] =
@@ -95,8 +95,8 @@ static struct json_object *ctl_read(struct ctl *ctl)
 	while ((c = getc(ctl->in)) != EOF && c != '\n') {
 		if (bytes + 1 >= size) {
 			size = size ? size * 2 : 4096;
-			more = size <= ANSWER_MAX_BYTES ? realloc(line, size) :
-							  NULL;
+			more = size <= ANSWER_MAX_BYTES ? realloc(line, size)
+							: NULL;
 			if (!more)
 				break;
 			line = more;
@@ -109,8 +109,8 @@ static struct json_object *ctl_read(struct ctl *ctl)
 	}
 	if (!object)
 		fprintf(stderr, "pvioctl: %s: %s\n", ctl->path,
-			c == EOF ? "closed by the daemon, or no answer" :
-				   "the answer makes no sense");
+			c == EOF ? "closed by the daemon, or no answer"
+				 : "the answer makes no sense");
 	free(line);
 	return object;
 }
@@ -199,8 +199,8 @@ static int ctl_each(struct ctl *ctl, const char *command,
 			const char *name = link_string(
 				json_object_array_get_idx(devices, d), "name");
 
-			result = name ? ctl_ask(ctl, command, name, NULL) :
-					NULL;
+			result = name ? ctl_ask(ctl, command, name, NULL)
+				      : NULL;
 			if (result)
 				ctl_show(ctl, result, name, show);
 			else

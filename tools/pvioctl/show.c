@@ -35,9 +35,9 @@ static uint64_t show_u64(struct json_object *object, const char *key)
 
 static size_t show_length(struct json_object *array)
 {
-	return json_object_is_type(array, json_type_array) ?
-		       json_object_array_length(array) :
-		       0;
+	return json_object_is_type(array, json_type_array)
+		       ? json_object_array_length(array)
+		       : 0;
 }
 
 void show_list(const char *device, struct json_object *result)
@@ -154,9 +154,8 @@ static void show_queue_latency(struct json_object *queue)
 	{
 		if (show_u64(histogram, "count") == 0)
 			continue;
-		printf("%5" PRIu64 "  %-9s%10" PRIu64,
-		       show_u64(queue, "index"), stage,
-		       show_u64(histogram, "count"));
+		printf("%5" PRIu64 "  %-9s%10" PRIu64, show_u64(queue, "index"),
+		       stage, show_u64(histogram, "count"));
 		for (i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
 			show_ns(show_u64(histogram, keys[i]));
 		printf("\n");
@@ -177,9 +176,9 @@ void show_latency(const char *device, struct json_object *result)
 
 void show_answer(const char *device, struct json_object *result)
 {
-	const char *text = json_object_is_type(result, json_type_string) ?
-				   json_object_get_string(result) :
-				   "";
+	const char *text = json_object_is_type(result, json_type_string)
+				   ? json_object_get_string(result)
+				   : "";
 
 	printf("%s: %s\n", device ? device : "", *text ? text : "done");
 }

@@ -45,15 +45,15 @@ static const struct lines_limits control_limits = {
 struct control_client {
 	struct pvio_list node;
 	struct control *control;
-	struct lines *lines;	/* owned */
+	struct lines *lines;    /* owned */
 	struct json_object *id; /* owned: of the request under way */
 	uint64_t active_at_ns;
 };
 
 struct control {
-	struct event_base *base;	/* borrowed */
+	struct event_base *base;       /* borrowed */
 	struct supervisor *supervisor; /* borrowed */
-	struct event *accept;		/* owned */
+	struct event *accept;          /* owned */
 	struct pvio_list clients;
 	unsigned int nr_clients;
 	struct pvio_log_limit log_limit;
@@ -168,8 +168,7 @@ static void control_make_room(struct control *control)
 
 	if (control->nr_clients < CONTROL_MAX_CLIENTS)
 		return;
-	pvio_list_for_each(pos, &control->clients)
-	{
+	pvio_list_for_each(pos, &control->clients) {
 		c = pvio_list_entry(pos, struct control_client, node);
 		if (!oldest || c->active_at_ns < oldest->active_at_ns)
 			oldest = c;
@@ -212,8 +211,7 @@ static void control_on_accept(evutil_socket_t listener, short what, void *arg)
 	(void)what;
 	fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 	if (fd < 0) {
-		if (errno != EAGAIN && errno != EINTR &&
-		    errno != ECONNABORTED)
+		if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
 			pvio_log_limited(&control->log_limit, PVIO_LOG_ERROR,
 					 "control: accept: %s",
 					 strerror(errno));
@@ -239,8 +237,8 @@ int control_create(struct event_base *base, int fd,
 	c->base = base;
 	c->supervisor = supervisor;
 	pvio_list_init(&c->clients);
-	c->accept = event_new(base, fd, EV_READ | EV_PERSIST,
-			      control_on_accept, c);
+	c->accept = event_new(base, fd, EV_READ | EV_PERSIST, control_on_accept,
+			      c);
 	if (!c->accept || evutil_make_socket_nonblocking(fd) < 0 ||
 	    event_add(c->accept, NULL) < 0) {
 		control_destroy(c);

@@ -83,8 +83,8 @@ static int plan_add_unit(struct plan *plan, struct pvio_config *cfg,
 	if (rc < 0)
 		return rc;
 	if (plan_find(plan, kind, u->name))
-		return pvio_config_error(cfg, "name",
-					 "there is another \"%s\"", u->name);
+		return pvio_config_error(cfg, "name", "there is another \"%s\"",
+					 u->name);
 	rc = plan_read_workers(cfg, &u->workers);
 	if (rc < 0)
 		return rc;
@@ -98,21 +98,19 @@ static int plan_check_socket(struct plan *plan, struct plan_device *dev)
 	unsigned int i;
 
 	if (strlen(dev->socket) >= sizeof(((struct sockaddr_un *)0)->sun_path))
-		return pvio_config_error(dev->transport_cfg, "socket",
-					 "is longer than %zu bytes",
-					 sizeof(((struct sockaddr_un *)0)
-							->sun_path) -
-						 1);
+		return pvio_config_error(
+			dev->transport_cfg, "socket",
+			"is longer than %zu bytes",
+			sizeof(((struct sockaddr_un *)0)->sun_path) - 1);
 	if (plan->control && strcmp(plan->control, dev->socket) == 0)
 		return pvio_config_error(dev->transport_cfg, "socket",
 					 "is the control socket");
 	for (i = 0; i < plan->nr_devices; i++)
 		if (plan->devices[i].socket &&
 		    strcmp(plan->devices[i].socket, dev->socket) == 0)
-			return pvio_config_error(
-				dev->transport_cfg, "socket",
-				"is the socket of %s as well",
-				plan->devices[i].name);
+			return pvio_config_error(dev->transport_cfg, "socket",
+						 "is the socket of %s as well",
+						 plan->devices[i].name);
 	return 0;
 }
 
@@ -183,10 +181,9 @@ static int plan_add_device(struct plan *plan, struct pvio_config *cfg,
 		return rc;
 	for (i = 0; i < plan->nr_devices; i++)
 		if (strcmp(plan->devices[i].name, dev->name) == 0)
-			return pvio_config_error(cfg, "name",
-						 "%s has another \"%s\"",
-						 plan->devices[i].guest,
-						 dev->name);
+			return pvio_config_error(
+				cfg, "name", "%s has another \"%s\"",
+				plan->devices[i].guest, dev->name);
 	rc = pvio_config_string(cfg, "model", &dev->model);
 	if (rc == 0)
 		rc = plan_read_backend(plan, dev, guest);
@@ -246,14 +243,15 @@ static int plan_read_units(struct plan *plan)
 
 	for (i = 0; i < switches; i++) {
 		rc = plan_add_unit(
-			plan, pvio_config_element(root, "switches", (unsigned)i),
+			plan,
+			pvio_config_element(root, "switches", (unsigned)i),
 			PLAN_SWITCH, &unit);
 		if (rc < 0)
 			return rc;
 	}
 	for (i = 0; i < guests; i++) {
-		rc = plan_read_guest(plan, pvio_config_element(root, "guests",
-							       (unsigned)i));
+		rc = plan_read_guest(
+			plan, pvio_config_element(root, "guests", (unsigned)i));
 		if (rc < 0)
 			return rc;
 	}
@@ -328,8 +326,7 @@ static int plan_check_plugin_dir(const struct plan *plan)
 	if (plan->plugin_dir && stat(plan->plugin_dir, &st) == 0 &&
 	    (st.st_mode & S_IWOTH))
 		return pvio_config_error(pvio_config_root(plan->file),
-					 "plugin_dir",
-					 "everybody may write %s",
+					 "plugin_dir", "everybody may write %s",
 					 plan->plugin_dir);
 	return 0;
 }

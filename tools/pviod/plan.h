@@ -15,7 +15,7 @@
 #include "core/config.h"
 
 #define PLAN_MAX_DEVICES 1024
-#define PLAN_MAX_UNITS 1024
+#define PLAN_MAX_UNITS   1024
 #define PLAN_MAX_WORKERS 64
 
 /* Strings and groups belong to the plan's file. */
@@ -49,8 +49,8 @@ struct plan_unit {
 
 struct plan {
 	struct pvio_config_file *file; /* owned */
-	const char *control;	       /* path, or NULL */
-	const char *plugin_dir;	       /* or NULL */
+	const char *control;           /* path, or NULL */
+	const char *plugin_dir;        /* or NULL */
 	unsigned int nr_devices, nr_units;
 	struct plan_device *devices; /* owned */
 	struct plan_unit *units;     /* owned */

@@ -41,7 +41,7 @@ struct serve {
 	struct event *deadline;
 };
 
-/* --- what the supervisor asks ----------------------------------------------- */
+/* --- what the supervisor asks --------------------------------------------- */
 
 static struct pvio_device *serve_find(struct serve *s, const char *name)
 {
@@ -81,8 +81,8 @@ static void serve_command(struct pvio_device *dev, const char *command,
 				 sizeof(answer));
 	if (rc < 0 && answer[0] == '\0')
 		snprintf(answer, sizeof(answer), "%s: %s", command,
-			 rc == -ENOTSUP ? "the device has no such command" :
-					  strerror(-rc));
+			 rc == -ENOTSUP ? "the device has no such command"
+					: strerror(-rc));
 	json_object_object_add(reply, rc < 0 ? "error" : "result",
 			       json_object_new_string(answer));
 }
@@ -128,7 +128,7 @@ static void serve_on_end(void *arg, const char *why)
 	pvio_worker_break(s->control);
 }
 
-/* --- its devices ------------------------------------------------------------ */
+/* --- its devices ---------------------------------------------------------- */
 
 static int serve_create_workers(struct serve *s)
 {
@@ -175,8 +175,8 @@ static int serve_create(struct serve *s)
 	if (!s->devices)
 		return -ENOMEM;
 	first = serve_create_workers(s);
-	for (i = 0; s->nr_workers == s->unit->workers &&
-		    i < s->unit->nr_devices;
+	for (i = 0;
+	     s->nr_workers == s->unit->workers && i < s->unit->nr_devices;
 	     i++) {
 		rc = serve_create_device(s, s->unit->devices[i]);
 		if (rc < 0 && (first == 0 || rc == -EINVAL))
@@ -215,7 +215,7 @@ static int serve_exit_code(int rc)
 	return rc == -EINVAL ? SERVE_CONFIG : SERVE_FAILED;
 }
 
-/* --- the process ------------------------------------------------------------ */
+/* --- the process ---------------------------------------------------------- */
 
 static struct pvio_worker *serve_control; /* for the signal's handler */
 
@@ -270,8 +270,8 @@ int serve_try(const struct plan *plan, const struct plan *running)
 		struct serve s = { .unit = &plan->units[i] };
 
 		old = running ? plan_find_unit(running, s.unit->kind,
-					       s.unit->name) :
-				NULL;
+					       s.unit->name)
+			      : NULL;
 		if (old && strcmp(old->text, s.unit->text) == 0) {
 			for (unsigned int d = 0; d < s.unit->nr_devices; d++)
 				pvio_config_skip(s.unit->devices[d]->cfg);

@@ -15,11 +15,11 @@
 
 struct sockets_entry {
 	struct pvio_list node;
-	char *path;			/* owned */
+	char *path;                     /* owned */
 	struct pvio_listener *listener; /* owned; NULL: given to us */
-	int given_fd;			/* owned, or -1 */
-	int64_t mode, group;		/* it was made with */
-	bool is_new;			/* of the sockets_open() under way */
+	int given_fd;                   /* owned, or -1 */
+	int64_t mode, group;            /* it was made with */
+	bool is_new;                    /* of the sockets_open() under way */
 };
 
 struct sockets {
@@ -54,8 +54,7 @@ static struct sockets_entry *sockets_find(const struct sockets *s,
 	struct sockets_entry *e;
 	struct pvio_list *pos;
 
-	pvio_list_for_each(pos, &s->entries)
-	{
+	pvio_list_for_each(pos, &s->entries) {
 		e = pvio_list_entry(pos, struct sockets_entry, node);
 		if (strcmp(e->path, path) == 0)
 			return e;

@@ -35,23 +35,23 @@
 
 struct supervisor {
 	struct event_base *base; /* borrowed */
-	const char *path;	 /* borrowed */
-	struct plan *plan;	 /* owned */
+	const char *path;        /* borrowed */
+	struct plan *plan;       /* owned */
 	struct sockets *sockets; /* owned */
 	struct unit_env env;
 	struct pvio_list units;
 	struct event *term, *interrupt, *hangup, *child; /* owned */
-	bool is_ready;	  /* told the service manager */
+	bool is_ready; /* told the service manager */
 	bool is_stopping;
 
 	/* a reload under way */
 	struct plan *new_plan; /* owned, or NULL */
-	pid_t trial;	       /* 0: none */
+	pid_t trial;           /* 0: none */
 	struct event *trial_deadline;
 	bool reload_again;
 };
 
-/* --- what the service manager hears ----------------------------------------- */
+/* --- what the service manager hears --------------------------------------- */
 
 static void supervisor_tell(struct supervisor *s)
 {
@@ -61,8 +61,7 @@ static void supervisor_tell(struct supervisor *s)
 
 	if (s->is_stopping)
 		return;
-	pvio_list_for_each(pos, &s->units)
-	{
+	pvio_list_for_each(pos, &s->units) {
 		u = pvio_list_entry(pos, struct unit, node);
 		nr++;
 		running += u->state == UNIT_RUNNING;
@@ -76,7 +75,7 @@ static void supervisor_tell(struct supervisor *s)
 	systemd_notify("STATUS=%u of %u processes serve", running, nr);
 }
 
-/* --- units ------------------------------------------------------------------ */
+/* --- units ---------------------------------------------------------------- */
 
 static void supervisor_remove(struct supervisor *s, struct unit *unit)
 {
@@ -105,8 +104,7 @@ static struct unit *supervisor_find(struct supervisor *s, enum plan_kind kind,
 	struct pvio_list *pos;
 	struct unit *u;
 
-	pvio_list_for_each(pos, &s->units)
-	{
+	pvio_list_for_each(pos, &s->units) {
 		u = pvio_list_entry(pos, struct unit, node);
 		if (u->kind == kind && strcmp(u->name, name) == 0)
 			return u;
@@ -165,7 +163,7 @@ static void supervisor_adopt(struct supervisor *s, struct plan *plan)
 	supervisor_tell(s);
 }
 
-/* --- reload ----------------------------------------------------------------- */
+/* --- reload --------------------------------------------------------------- */
 
 pid_t supervisor_try(const struct plan *plan, const struct plan *running)
 {
@@ -184,8 +182,7 @@ static void supervisor_end_reload(struct supervisor *s, const char *why)
 	event_del(s->trial_deadline);
 	if (why) {
 		pvio_log(PVIO_LOG_ERROR,
-			 "%s: %s: going on with what was before", s->path,
-			 why);
+			 "%s: %s: going on with what was before", s->path, why);
 		plan_destroy(s->new_plan);
 	} else {
 		pvio_log(PVIO_LOG_INFO, "%s: has been read again", s->path);
@@ -278,11 +275,11 @@ static void supervisor_on_hangup(evutil_socket_t fd, short what, void *arg)
 		       pvio_now_ns() / 1000);
 	rc = supervisor_begin_reload(s);
 	if (rc < 0)
-		supervisor_end_reload(s, rc == -EINVAL ? "is wrong" :
-							 strerror(-rc));
+		supervisor_end_reload(s, rc == -EINVAL ? "is wrong"
+						       : strerror(-rc));
 }
 
-/* --- signals ---------------------------------------------------------------- */
+/* --- signals -------------------------------------------------------------- */
 
 static void supervisor_on_child(evutil_socket_t fd, short what, void *arg)
 {
@@ -300,8 +297,7 @@ static void supervisor_on_child(evutil_socket_t fd, short what, void *arg)
 			continue;
 		}
 		ended = NULL;
-		pvio_list_for_each(pos, &s->units)
-		{
+		pvio_list_for_each(pos, &s->units) {
 			u = pvio_list_entry(pos, struct unit, node);
 			if (u->pid == pid)
 				ended = u;
@@ -332,7 +328,7 @@ static void supervisor_on_term(evutil_socket_t fd, short what, void *arg)
 	}
 }
 
-/* --- for the control socket ------------------------------------------------- */
+/* --- for the control socket ----------------------------------------------- */
 
 static struct json_object *supervisor_list_unit(const struct unit *unit)
 {
@@ -342,10 +338,10 @@ static struct json_object *supervisor_list_unit(const struct unit *unit)
 	unsigned int i;
 
 	json_object_object_add(o, "name", json_object_new_string(unit->name));
-	json_object_object_add(
-		o, "kind",
-		json_object_new_string(
-			unit->kind == PLAN_SWITCH ? "switch" : "guest"));
+	json_object_object_add(o, "kind",
+			       json_object_new_string(unit->kind == PLAN_SWITCH
+							      ? "switch"
+							      : "guest"));
 	json_object_object_add(
 		o, "state",
 		json_object_new_string(unit_state_name(unit->state)));
@@ -381,9 +377,9 @@ struct json_object *supervisor_list(const struct supervisor *s)
 	struct pvio_list *pos;
 
 	pvio_list_for_each(pos, &s->units)
-		json_object_array_add(list,
-				      supervisor_list_unit(pvio_list_entry(
-					      pos, struct unit, node)));
+		json_object_array_add(
+			list, supervisor_list_unit(
+				      pvio_list_entry(pos, struct unit, node)));
 	return list;
 }
 
@@ -393,8 +389,7 @@ static struct unit *supervisor_unit_of(struct supervisor *s, const char *name)
 	struct unit *u;
 	unsigned int i;
 
-	pvio_list_for_each(pos, &s->units)
-	{
+	pvio_list_for_each(pos, &s->units) {
 		u = pvio_list_entry(pos, struct unit, node);
 		for (i = 0; u->plan && i < u->plan->nr_devices; i++)
 			if (strcmp(u->plan->devices[i]->name, name) == 0)
@@ -412,8 +407,8 @@ void supervisor_request(struct supervisor *s, struct json_object *request,
 	if (!unit) {
 		json_object_put(request);
 		answer(arg, NULL,
-		       device ? "there is no such device" :
-				"the command needs a device");
+		       device ? "there is no such device"
+			      : "the command needs a device");
 		return;
 	}
 	unit_request(unit, request, answer, arg);
@@ -427,7 +422,7 @@ void supervisor_forget(struct supervisor *s, const void *arg)
 		unit_forget(pvio_list_entry(pos, struct unit, node), arg);
 }
 
-/* --- its life --------------------------------------------------------------- */
+/* --- its life ------------------------------------------------------------- */
 
 int supervisor_create(struct event_base *base, const char *path,
 		      struct plan *plan, struct sockets *sockets,
@@ -451,8 +446,8 @@ int supervisor_create(struct event_base *base, const char *path,
 	s->interrupt = evsignal_new(base, SIGINT, supervisor_on_term, s);
 	s->hangup = evsignal_new(base, SIGHUP, supervisor_on_hangup, s);
 	s->child = evsignal_new(base, SIGCHLD, supervisor_on_child, s);
-	s->trial_deadline =
-		event_new(base, -1, 0, supervisor_on_trial_deadline, s);
+	s->trial_deadline = event_new(base, -1, 0, supervisor_on_trial_deadline,
+				      s);
 	if (!s->term || !s->interrupt || !s->hangup || !s->child ||
 	    !s->trial_deadline || event_add(s->term, NULL) < 0 ||
 	    event_add(s->interrupt, NULL) < 0 ||

@@ -26,9 +26,9 @@
 #define UNIT_FIRST_DELAY_MS 100
 #define UNIT_MAX_DELAY_MS   30000
 #define UNIT_READY_DELAY_MS 1000 /* at most, when it had been serving */
-#define UNIT_STEADY_NS	    (60 * 1000000000ULL)
-#define UNIT_STOP_MS	    5000
-#define UNIT_ANSWER_MS	    3000
+#define UNIT_STEADY_NS      (60 * 1000000000ULL)
+#define UNIT_STOP_MS        5000
+#define UNIT_ANSWER_MS      3000
 #define UNIT_MAX_REQUESTS   64
 
 static const char *const unit_states[] = {
@@ -65,7 +65,7 @@ static void unit_set_state(struct unit *unit, enum unit_state state)
 	unit->env->changed(unit->env->arg, unit);
 }
 
-/* --- requests --------------------------------------------------------------- */
+/* --- requests ------------------------------------------------------------- */
 
 static void unit_drop(struct unit_pending *p)
 {
@@ -168,8 +168,7 @@ static void unit_on_answer(struct unit *unit, struct json_object *line,
 	struct unit_pending *p;
 	struct pvio_list *pos;
 
-	pvio_list_for_each(pos, &unit->requests)
-	{
+	pvio_list_for_each(pos, &unit->requests) {
 		p = pvio_list_entry(pos, struct unit_pending, node);
 		if ((int64_t)p->id != id)
 			continue;
@@ -182,7 +181,7 @@ static void unit_on_answer(struct unit *unit, struct json_object *line,
 	/* Nobody waits for it any more. */
 }
 
-/* --- the process ------------------------------------------------------------ */
+/* --- the process ---------------------------------------------------------- */
 
 static void unit_on_line(void *arg, char *text, size_t bytes)
 {

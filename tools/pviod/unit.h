@@ -62,7 +62,7 @@ struct unit {
 	char *name; /* owned */
 	enum unit_state state;
 	bool has_failed; /* since it was last ready */
-	pid_t pid;	 /* 0: no process */
+	pid_t pid;       /* 0: no process */
 	unsigned int restarts;
 	unsigned int delay_ms; /* before the next restart */
 	uint64_t ready_at_ns;
