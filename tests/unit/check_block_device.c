@@ -75,7 +75,7 @@ static void teardown(void)
 {
 	if (loop[0])
 		run("losetup -d %s", loop);
-	run("rm -rf %s", dir);
+	run("umount -l %s/mnt 2>/dev/null; rm -rf %s", dir, dir);
 }
 
 static const char *backend(const char *path, const char *keys)
