@@ -258,14 +258,14 @@ static void uring_enter(struct uring *q)
 
 	do
 		rc = io_uring_submit(&q->ring);
-	while (rc == -EINTR);
-	if (unlikely(rc < 0)) {
-		if (rc != -EAGAIN && rc != -EBUSY && rc != -ENOMEM)
-			pvio_log_limited(&q->file->limit, PVIO_LOG_ERROR,
-					 "%s: io_uring submit: %s",
-					 q->file->device, strerror(-rc));
-		evtimer_add(q->retry, &soon);
-	}
+	while (rc == -EINTR || (rc > 0 && io_uring_sq_ready(&q->ring)));
+	if (likely(!io_uring_sq_ready(&q->ring)))
+		return;
+	if (rc < 0 && rc != -EAGAIN && rc != -EBUSY && rc != -ENOMEM)
+		pvio_log_limited(&q->file->limit, PVIO_LOG_ERROR,
+				 "%s: io_uring submit: %s", q->file->device,
+				 strerror(-rc));
+	evtimer_add(q->retry, &soon);
 }
 
 /* Put @io in the submission ring, if there is room. */
@@ -447,11 +447,18 @@ static void uring_on_retry(evutil_socket_t fd, short what, void *arg)
 		uring_enter(q);
 }
 
+/* Has the kernel completed something, or would it if we let it? */
+static bool uring_has_news(struct uring *q)
+{
+	return io_uring_cq_ready(&q->ring) ||
+	       (pvio_load_once(q->ring.sq.kflags) & IORING_SQ_TASKRUN);
+}
+
 static bool uring_poll(struct pvio_poller *poller)
 {
 	struct uring *q = pvio_container_of(poller, struct uring, poller);
 
-	return io_uring_cq_ready(&q->ring) > 0 && uring_reap(q);
+	return uring_has_news(q) && uring_reap(q);
 }
 
 /* --- the backend's queue operations ------------------------------------------ */
@@ -469,8 +476,13 @@ void pvio_uring_submit(void *queue, struct pvio_block_io *io)
 	case PVIO_BLOCK_WRITE:
 		if (unlikely(uring_is_misaligned(q->file, io))) {
 			io->bounce = uring_bounce_get(q);
-			if (!io->bounce) {
+			/* Someone has one, and will give it back. */
+			if (!io->bounce && q->nr_bounce_made > 0) {
 				uring_list_add(&q->waiting, io);
+				return;
+			}
+			if (!io->bounce) {
+				pvio_block_done(io, -ENOMEM);
 				return;
 			}
 		}
@@ -494,26 +506,32 @@ void pvio_uring_flush(void *queue)
 
 	if (io_uring_sq_ready(&q->ring))
 		uring_enter(q);
-	if (io_uring_cq_ready(&q->ring))
+	if (uring_has_news(q))
 		uring_reap(q);
 }
 
 /*
  * COOP_TASKRUN: a completion does not interrupt our thread, which enters the
- * kernel soon enough anyway.  Kernels before 5.19 refuse it.
+ * kernel soon enough anyway; while it polls instead, TASKRUN_FLAG tells it to.
+ * Kernels before 5.19 refuse these.
+ *
+ * DEFER_TASKRUN would do the same and bind a ring to one thread for ever, but a
+ * worker may be stepped by one and then started on another.
  */
 static int uring_make(struct io_uring *ring, unsigned int depth)
 {
+	const unsigned int modern = IORING_SETUP_COOP_TASKRUN |
+				    IORING_SETUP_TASKRUN_FLAG |
+				    IORING_SETUP_SUBMIT_ALL;
 	struct io_uring_params params = { 0 };
 	unsigned int entries = (unsigned int)pvio_min(depth, URING_MAX_ENTRIES);
 	int rc;
 
-	params.flags = IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP |
-		       IORING_SETUP_COOP_TASKRUN;
+	params.flags = IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP | modern;
 	params.cq_entries = (unsigned int)pvio_max(depth, entries);
 	rc = io_uring_queue_init_params(entries, ring, &params);
 	if (rc == -EINVAL) {
-		params.flags &= ~IORING_SETUP_COOP_TASKRUN;
+		params.flags &= ~modern;
 		rc = io_uring_queue_init_params(entries, ring, &params);
 	}
 	return rc;

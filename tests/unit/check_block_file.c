@@ -232,6 +232,28 @@ START_TEST(full_ring_of_requests_is_served)
 }
 END_TEST
 
+/* Completions are noticed although nothing makes the thread enter the kernel. */
+START_TEST(polling_worker_serves_the_file)
+{
+	uint8_t out[4096], in[4096];
+	char config[600];
+	unsigned int i;
+
+	snprintf(config, sizeof(config), "poll_us = 10000; %s",
+		 backend(image, "direct = true;"));
+	rig_open(&rig, _i, config, 0);
+	for (i = 0; i < 50; i++) {
+		rig_pattern(out, sizeof(out), i);
+		ck_assert_int_eq(rig_write(&rig, 8 * i, out, sizeof(out)),
+				 VIRTIO_BLK_S_OK);
+		ck_assert_int_eq(rig_read(&rig, 8 * i, in, sizeof(in)),
+				 VIRTIO_BLK_S_OK);
+		ck_assert_mem_eq(in, out, sizeof(in));
+	}
+	rig_close(&rig);
+}
+END_TEST
+
 /* --- space --------------------------------------------------------------------- */
 
 static void fill_image(void)
@@ -513,6 +535,7 @@ int main(void)
 	EVERY_WAY(direct_io_bounces_piece_by_piece);
 	EVERY_WAY(many_segments_are_one_request);
 	EVERY_WAY(full_ring_of_requests_is_served);
+	EVERY_WAY(polling_worker_serves_the_file);
 	EVERY_WAY(discard_gives_space_back);
 	EVERY_WAY(write_zeroes_reads_back_zero);
 	EVERY_WAY(write_zeroes_works_where_the_file_system_cannot);
