@@ -106,7 +106,33 @@ static void blk_flush_done(struct blk_request *req, int err)
 			 "fails from here on until \"clear-error\"",
 			 pvio_device_name(blk->dev), err);
 	}
+	if (err == 0 && req->sync)
+		pvio_store_once(&blk->sync_done, req->sync);
 	blk_answer(req, err, 0);
+}
+
+/*
+ * A write is done.  The first one after the driver switched to write-through
+ * also makes stable what was volatile until then: after it no flush may come.
+ */
+static void blk_write_done(struct blk_request *req, int err)
+{
+	struct blk *blk = req->queue->blk;
+	uint32_t wanted = pvio_load_once(&blk->sync_wanted);
+
+	if (err < 0) {
+		blk_answer(req, err, 0);
+		return;
+	}
+	pvio_count(&req->queue->vq->stats.bytes_in, req->io.bytes);
+	if (unlikely(req->io.stable &&
+		     pvio_load_once(&blk->sync_done) != wanted)) {
+		req->sync = wanted;
+		req->io.op = PVIO_BLOCK_FLUSH;
+		blk_submit(req);
+		return;
+	}
+	blk_answer(req, 0, 0);
 }
 
 static void blk_next_range(struct blk_request *req);
@@ -125,9 +151,7 @@ static void blk_io_done(struct pvio_block_io *io, int err)
 		blk_answer(req, err, err == 0 ? (uint32_t)io->bytes : 0);
 		break;
 	case PVIO_BLOCK_WRITE:
-		if (err == 0)
-			pvio_count(&vq->stats.bytes_in, io->bytes);
-		blk_answer(req, err, 0);
+		blk_write_done(req, err);
 		break;
 	case PVIO_BLOCK_FLUSH:
 		blk_flush_done(req, err);
@@ -361,6 +385,7 @@ void pvio_blk_serve(struct blk_queue *queue, struct pvio_chain *chain)
 	tail = pvio_chain_writable(chain) + chain->nr_writable - 1;
 	req->chain = chain;
 	req->shared_tail = NULL;
+	req->sync = 0;
 	req->status.iov_base = (uint8_t *)tail->iov_base + tail->iov_len - 1;
 	req->status.iov_len = 1;
 	req->io.stable = req->io.may_unmap = false;

@@ -95,6 +95,8 @@ static int blk_write_config(void *model, size_t offset, const void *data,
 	value = *(const uint8_t *)data != 0;
 	if (value && blk->cache == BLK_CACHE_WRITETHROUGH)
 		return -EINVAL;
+	if (!value && blk->writeback)
+		pvio_store_once(&blk->sync_wanted, blk->sync_wanted + 1);
 	pvio_store_once(&blk->writeback, value);
 	return 0;
 }

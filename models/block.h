@@ -45,6 +45,7 @@ struct blk_request {
 	struct blk_range *ranges;  /* [BLK_MAX_RANGES], owned; made by the first
 				      request of this slot that needs it */
 	uint8_t nr_ranges, next_range;
+	uint32_t sync; /* flush after a write: the sync_wanted it settles */
 };
 
 struct blk_queue {
@@ -82,6 +83,8 @@ struct blk {
 	 */
 	uint64_t bytes;       /* capacity */
 	uint8_t writeback;    /* configuration field, 0 or 1 */
+	uint32_t sync_wanted; /* times the driver switched to write-through */
+	uint32_t sync_done;   /* ... for which older writes are stable, too */
 	uint8_t flush_failed; /* some flush failed: later ones do, too */
 };
 

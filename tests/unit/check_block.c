@@ -362,6 +362,25 @@ START_TEST(writeback_field_decides_when_negotiated)
 }
 END_TEST
 
+/* Whatever is stable from now on must not be newer than what is lost. */
+START_TEST(switch_to_write_through_settles_older_writes)
+{
+	open_faulty("", 0);
+	ck_assert(!write_is_stable());
+	ck_assert_int_eq(set_writeback(0), 0);
+	ck_assert(write_is_stable());
+	ck_assert_uint_eq(faulty->seen[PVIO_BLOCK_FLUSH], 1);
+	ck_assert(write_is_stable());
+	ck_assert_uint_eq(faulty->seen[PVIO_BLOCK_FLUSH], 1);
+	/* Once for every time. */
+	ck_assert_int_eq(set_writeback(1), 0);
+	ck_assert_int_eq(set_writeback(0), 0);
+	ck_assert(write_is_stable());
+	ck_assert_uint_eq(faulty->seen[PVIO_BLOCK_FLUSH], 2);
+	rig_close(&rig);
+}
+END_TEST
+
 START_TEST(writethrough_stays_writethrough)
 {
 	struct virtio_blk_config config;
@@ -595,6 +614,7 @@ int main(void)
 	tcase_add_test(one, driver_that_cannot_flush_gets_stable_writes);
 	tcase_add_test(one, driver_that_can_flush_gets_volatile_writes);
 	tcase_add_test(one, writeback_field_decides_when_negotiated);
+	tcase_add_test(one, switch_to_write_through_settles_older_writes);
 	tcase_add_test(one, writethrough_stays_writethrough);
 	tcase_add_test(one, unsafe_never_flushes);
 	tcase_add_test(one, failed_flush_fails_those_after_it_until_cleared);
