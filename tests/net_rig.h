@@ -4,6 +4,9 @@
  *
  * Device and driver are in this process, on one worker that waiting steps.
  * Several guests may share the worker, as the ports of a switch do.
+ *
+ * Between them is the loopback transport; with RIG_VHOST_USER defined, a
+ * vhost-user socket, and the driver's side is a front-end.
  */
 #ifndef PVIO_TESTS_NET_RIG_H
 #define PVIO_TESTS_NET_RIG_H
@@ -17,7 +20,16 @@
 #include <errno.h>
 #include <pvio/pvio.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
+
+#ifdef RIG_VHOST_USER
+#include "guest/vhost-user.h"
+#define RIG_IS_VHOST_USER true
+#else
+#define RIG_IS_VHOST_USER false
+#endif
 
 #define RIG_TIMEOUT_MS 10000
 #define RIG_RAM	       (64u << 20)
@@ -29,6 +41,7 @@
 #define RIG_PLAIN PVIO_BIT(VIRTIO_NET_F_MAC)
 
 struct rig {
+	char dir[32], path[64]; /* of the socket */
 	struct guest_memory mem;
 	struct pvio_device *dev;
 	struct guest_device *gd;
@@ -37,18 +50,53 @@ struct rig {
 
 static struct pvio_worker *rig_worker;
 
-/* A device of backend group @backend, with @keys besides. */
+/* A device of backend group @backend, with @keys besides, on @workers. */
+static inline int rig_create_on(struct rig *rig, const char *name,
+				const char *backend, const char *keys,
+				struct pvio_worker *const *workers,
+				unsigned int nr_workers)
+{
+	char config[1024];
+	int rc;
+
+	strcpy(rig->dir, "/tmp/pvio-net-XXXXXX");
+	ck_assert_ptr_nonnull(mkdtemp(rig->dir));
+	snprintf(rig->path, sizeof(rig->path), "%s/s", rig->dir);
+	snprintf(config, sizeof(config),
+		 "model = \"net\"; backend = { %s }; %s "
+		 "transport = { type = \"%s\"; %s%s%s };",
+		 backend, keys, RIG_IS_VHOST_USER ? "vhost-user" : "loopback",
+		 RIG_IS_VHOST_USER ? "socket = \"" : "",
+		 RIG_IS_VHOST_USER ? rig->path : "",
+		 RIG_IS_VHOST_USER ? "\";" : "");
+	rc = pvio_device_create(name, config, rig_worker, workers, nr_workers,
+				&rig->dev);
+	if (rc < 0)
+		rmdir(rig->dir);
+	return rc;
+}
+
 static inline int rig_create(struct rig *rig, const char *name,
 			     const char *backend, const char *keys)
 {
-	char config[1024];
+	return rig_create_on(rig, name, backend, keys, &rig_worker, 1);
+}
 
-	snprintf(config, sizeof(config),
-		 "model = \"net\"; backend = { %s }; %s "
-		 "transport = { type = \"loopback\"; };",
-		 backend, keys);
-	return pvio_device_create(name, config, rig_worker, &rig_worker, 1,
-				  &rig->dev);
+static inline int rig_open_driver(struct rig *rig)
+{
+#ifdef RIG_VHOST_USER
+	const struct guest_vu_options options = {
+		.step = rig_worker,
+		.queues_per_unit = 2,
+		.fd = -1,
+	};
+
+	return guest_device_open_vhost_user_with(rig->path, &rig->mem, &options,
+						 &rig->gd);
+#else
+	return guest_device_open_loopback(rig->dev, &rig->mem, rig_worker,
+					  &rig->gd);
+#endif
 }
 
 /* The device is there: give it memory and a driver's registers. */
@@ -57,9 +105,7 @@ static inline void rig_open(struct rig *rig)
 	ck_assert_int_eq(pvio_device_start(rig->dev), 0);
 	guest_memory_init(&rig->mem);
 	ck_assert_int_eq(guest_memory_add(&rig->mem, 0x100000, RIG_RAM), 0);
-	ck_assert_int_eq(guest_device_open_loopback(rig->dev, &rig->mem,
-						    rig_worker, &rig->gd),
-			 0);
+	ck_assert_int_eq(rig_open_driver(rig), 0);
 }
 
 static inline int rig_drive(struct rig *rig,
@@ -83,6 +129,7 @@ static inline void rig_down(struct rig *rig)
 	guest_device_close(rig->gd);
 	pvio_device_destroy(rig->dev);
 	guest_memory_fini(&rig->mem);
+	rmdir(rig->dir);
 	memset(rig, 0, sizeof(*rig));
 }
 

@@ -2,8 +2,9 @@
 /*
  * check_net.c - the network card, driver's side and ours
  *
- * A guest drives the device over the loopback transport; the echo backend
- * sends back what it sends.
+ * A guest drives the device over the loopback transport - in
+ * check_net_vhost_user, over vhost-user; the echo backend sends back what it
+ * sends.
  */
 #include "tests/net_rig.h"
 
@@ -183,7 +184,9 @@ START_TEST(config_space_says_what_was_configured)
 	ck_assert_uint_eq(le16toh(c.mtu), 9000);
 	ck_assert_uint_eq(le16toh(c.status), VIRTIO_NET_S_LINK_UP);
 	ck_assert_uint_eq(le16toh(c.max_virtqueue_pairs), 4);
-	ck_assert_uint_eq(guest_device_nr_queues(rig.gd), 9);
+	/* vhost-user counts pairs, and leaves the control queue out. */
+	ck_assert_uint_eq(guest_device_nr_queues(rig.gd),
+			  RIG_IS_VHOST_USER ? 8 : 9);
 	guest_device_features(rig.gd, bits);
 	ck_assert(bits[0] & PVIO_BIT(VIRTIO_NET_F_MTU));
 	ck_assert(bits[0] & PVIO_BIT(VIRTIO_NET_F_MQ));
@@ -546,11 +549,7 @@ START_TEST(control_commands_reach_pairs_on_other_workers)
 		ck_assert_int_eq(pvio_worker_start(workers[i]), 0);
 	}
 	ck_assert_int_eq(
-		pvio_device_create("net0",
-				   "model = \"net\"; queues = 2; "
-				   "backend = { type = \"echo\"; }; "
-				   "transport = { type = \"loopback\"; };",
-				   rig_worker, workers, 3, &rig.dev),
+		rig_create_on(&rig, "net0", ECHO, "queues = 2;", workers, 3),
 		0);
 	rig_open(&rig);
 	o.pairs = 2;

@@ -51,6 +51,13 @@ tests_unit_check_net_socket_CPPFLAGS = $(test_cppflags)
 tests_unit_check_net_socket_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_check_net_socket_LDADD = $(test_libs)
 
+check_PROGRAMS += tests/unit/check_net_vhost_user
+TESTS += tests/unit/check_net_vhost_user
+tests_unit_check_net_vhost_user_SOURCES = tests/unit/check_net.c
+tests_unit_check_net_vhost_user_CPPFLAGS = $(test_cppflags) -DRIG_VHOST_USER
+tests_unit_check_net_vhost_user_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_check_net_vhost_user_LDADD = $(test_libs)
+
 check_PROGRAMS += tests/unit/check_net_tap
 TESTS += tests/unit/check_net_tap
 tests_unit_check_net_tap_CPPFLAGS = $(test_cppflags)
