@@ -54,7 +54,7 @@ pvio_net_SOURCES = $(backend_program_sources) tools/pvio-net/main.c
 pvio_net_LDADD = $(tool_libs)
 
 # Benchmarks measure the inside, so they take the library's objects.
-noinst_PROGRAMS += pvio-bench
+bin_PROGRAMS += pvio-bench
 pvio_bench_SOURCES = \
 	tools/bench/bench.h \
 	tools/bench/block.c \
