@@ -329,6 +329,7 @@ START_TEST(reload_changes_the_mode_of_a_socket)
 	ck_assert_int_eq(stat(rig_path(&rig, "a.sock"), &after), 0);
 	ck_assert_uint_eq(after.st_mode & 0777, 0660);
 	ck_assert_uint_eq(before.st_ino, after.st_ino);
+	rig_wait_served(&rig, "vm1");
 	expect_served("a");
 #undef WITH_MODE
 }
