@@ -5,6 +5,7 @@ policy_tests = \
 	tests/policy/config-keys.sh \
 	tests/policy/headers.sh \
 	tests/policy/layers.sh \
+	tests/policy/sources.sh \
 	tests/policy/symbols.sh \
 	$(NULL)
 dist_check_SCRIPTS += $(policy_tests)
