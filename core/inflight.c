@@ -244,6 +244,8 @@ int pvio_inflight_split_recover(struct pvio_inflight *inflight,
 
 	vq->next_used = used_idx;
 	if (own->version == 0) {
+		if ((uint16_t)(vq->next_avail - used_idx) > vq->size)
+			return -EPROTO;
 		split_init(inflight, used_idx);
 		return 0;
 	}
@@ -258,7 +260,7 @@ int pvio_inflight_split_recover(struct pvio_inflight *inflight,
 	n = split_settle(inflight, batch, used_idx);
 	if (n == 0)
 		n = inflight_line_up(inflight);
-	if (n <= 0)
+	if (n < 0)
 		return n;
 	/* What was taken and not answered stands before what was not taken. */
 	vq->next_avail = vq->avail_seen = (uint16_t)(used_idx + n);

@@ -61,7 +61,9 @@ int pvio_split_start(struct pvio_vq *vq)
 	if (vq->setup.recover_used)
 		vq->next_used = le16toh(pvio_guest_index_load(&used->idx));
 	vq->avail_seen = vq->next_avail;
-	if ((uint16_t)(vq->next_avail - vq->next_used) > vq->size)
+	/* An in-flight region knows better where the ring stands. */
+	if (!vq->setup.inflight &&
+	    (uint16_t)(vq->next_avail - vq->next_used) > vq->size)
 		return -EPROTO;
 	return 0;
 }

@@ -336,6 +336,7 @@ struct rig_chain rig_chain(struct rig *rig, const char *text)
 		if (i + 1 < chain.nr)
 			desc->flags |= VRING_DESC_F_NEXT;
 	}
+	rig->nr_desc[chain.id] = chain.nr;
 	rig->next_desc = (uint16_t)(rig->next_desc + chain.nr);
 	if (rig->next_desc >= rig->size) {
 		rig->next_desc = (uint16_t)(rig->next_desc - rig->size);
@@ -447,8 +448,7 @@ unsigned int rig_serve(struct rig *rig)
 	return n;
 }
 
-/* The next used entry; false when there is none. */
-static bool rig_next_used(struct rig *rig, uint32_t *id, uint32_t *len)
+bool rig_next_used(struct rig *rig, uint32_t *id, uint32_t *len)
 {
 	if (rig->packed) {
 		struct vring_packed_desc *ring =
@@ -463,15 +463,13 @@ static bool rig_next_used(struct rig *rig, uint32_t *id, uint32_t *len)
 		*id = (uint16_t)(word >> 32);
 		*len = (uint32_t)word;
 		ck_assert_int_eq(!!(flags & VRING_DESC_F_WRITE), *len != 0);
-		/* How many descriptors to skip is the driver's to know: the
-		 * rig's chains keep NEXT in the private copy. */
-		do {
-			flags = rig->desc[rig->used_idx].flags;
-			if (++rig->used_idx == rig->size) {
-				rig->used_idx = 0;
-				rig->used_wrap = !rig->used_wrap;
-			}
-		} while (flags & VRING_DESC_F_NEXT);
+		/* How many descriptors to skip is the driver's to know. */
+		rig->used_idx = (uint16_t)(rig->used_idx +
+					   rig->nr_desc[*id]);
+		if (rig->used_idx >= rig->size) {
+			rig->used_idx = (uint16_t)(rig->used_idx - rig->size);
+			rig->used_wrap = !rig->used_wrap;
+		}
 		return true;
 	} else {
 		struct vring_used *used = guest_ring_raw_device(rig->ring);

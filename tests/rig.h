@@ -76,6 +76,7 @@ struct rig {
 
 	uint16_t used_idx; /* packed: position */
 	bool used_wrap;
+	uint16_t nr_desc[65536]; /* of each chain */
 	uint16_t made_available[65536], answered[65536];
 
 	uint8_t *before[RIG_REGIONS];	 /* memory as the driver left it */
@@ -111,6 +112,8 @@ void rig_poke(struct rig *rig, void *host, const void *data, size_t len);
 
 /* Pop, fill and push all there is, then flush.  Returns how many. */
 unsigned int rig_serve(struct rig *rig);
+/* The next used entry; false when there is none. */
+bool rig_next_used(struct rig *rig, uint32_t *id, uint32_t *len);
 /* The next used entry is this one, or there is none. */
 void rig_expect_used(struct rig *rig, uint16_t id, uint32_t len);
 void rig_expect_none_used(struct rig *rig);

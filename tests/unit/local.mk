@@ -26,6 +26,12 @@ TESTS += tests/unit/check_listen
 tests_unit_check_listen_CPPFLAGS = $(test_cppflags)
 tests_unit_check_listen_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_check_listen_LDADD = $(test_libs)
+check_PROGRAMS += tests/unit/check_inflight
+TESTS += tests/unit/check_inflight
+tests_unit_check_inflight_SOURCES = tests/unit/check_inflight.c $(ring_rig)
+tests_unit_check_inflight_CPPFLAGS = $(test_cppflags)
+tests_unit_check_inflight_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_check_inflight_LDADD = $(test_libs)
 
 check_PROGRAMS += tests/unit/check_log
 TESTS += tests/unit/check_log
