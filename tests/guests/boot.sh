@@ -17,7 +17,7 @@ boot_case()
 	ld -m elf_i386 -Ttext 0x7c00 --oformat binary -o boot.bin boot.o
 	dd if=boot.bin of=disk.img conv=notrunc status=none
 	disk_start "$1" "$PWD/disk.img"
-	timeout 10 qemu-system-x86_64 -accel tcg -nodefaults -nographic \
+	timeout 30 qemu-system-x86_64 -accel tcg -nodefaults -nographic \
 		-no-reboot -m 64 -serial stdio -boot c \
 		-object memory-backend-memfd,id=m,size=64M,share=on \
 		-machine memory-backend=m \

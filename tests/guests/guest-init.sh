@@ -108,10 +108,10 @@ file_system()
 	rm -r /mnt/dir && sync && umount /mnt
 }
 
-# What the kernel says when a device has misbehaved.
+# Does the kernel say what it says when a device has misbehaved?
 kernel_is_content()
 {
-	! dmesg | grep -iE 'I/O error|is not a head|broken|hung task|blocked for|Oops:|WARNING:'
+	! dmesg | grep -iE 'I/O error|is not a head|virtio.*broken|task .* blocked for|Oops:|WARNING: CPU'
 }
 
 for m in $(cat /modules/order); do

@@ -123,7 +123,7 @@ not_shared_case()
 	initramfs qemu guest
 	start qemu qemu-system-x86_64 -accel tcg -nodefaults -nographic \
 		-no-reboot -cpu max -m 256 -serial stdio -kernel "$vmlinuz" \
-		-initrd guest.initrd -append "console=ttyS0 quiet panic=-1" \
+		-initrd guest.initrd -append "$kernel_args" \
 		-object memory-backend-memfd,id=m,size=256M,share=off \
 		-machine memory-backend=m -chardev "socket,id=d,path=$PWD/disk.sock" \
 		-device vhost-user-blk-pci,chardev=d

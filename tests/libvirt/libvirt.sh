@@ -74,7 +74,7 @@ domain_xml()
 	initramfs qemu guest
 	sed -e "s|/run/pvio|$PWD|" \
 		-e "s|<domain type='kvm'>|<domain type='qemu' xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'>|" \
-		-e "s|</os>|<kernel>$vmlinuz</kernel><initrd>$PWD/guest.initrd</initrd><cmdline>console=ttyS0 quiet panic=-1</cmdline></os>|" \
+		-e "s|</os>|<kernel>$vmlinuz</kernel><initrd>$PWD/guest.initrd</initrd><cmdline>$kernel_args</cmdline></os>|" \
 		-e "s|<serial type='pty'/>|<serial type='file'><source path='$PWD/guest.console'/></serial>|" \
 		-e "s|</domain>|<qemu:override><qemu:device alias='net0'><qemu:frontend><qemu:property name='vectors' type='unsigned' value='0'/></qemu:frontend></qemu:device></qemu:override></domain>|" \
 		"$top/examples/libvirt/domain.xml" >domain.xml
