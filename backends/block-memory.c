@@ -14,7 +14,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-/* One copy of this size holds up the other queues of a worker for about 1 ms. */
+/* Zeroing so much holds up the other queues of a worker for about 1 ms. */
 #define RAM_MAX_RANGE_BYTES ((uint64_t)4 << 20)
 
 struct ram {

@@ -104,7 +104,7 @@ static struct pvio_block_io *uring_list_take(struct uring_list *list)
 	return io;
 }
 
-/* --- bounce buffers ---------------------------------------------------------- */
+/* --- bounce buffers ------------------------------------------------------- */
 
 /* Does direct I/O refuse these buffers? */
 static bool uring_is_misaligned(const struct file *file,
@@ -153,7 +153,7 @@ static size_t uring_bounce_bytes(const struct pvio_block_io *io)
 	return pvio_min(io->bytes - io->progress, URING_BOUNCE_BYTES);
 }
 
-/* --- from request to submission entry --------------------------------------- */
+/* --- from request to submission entry ------------------------------------- */
 
 /* The next round of a transfer straight from or to the guest's segments. */
 static void uring_prep_segments(struct io_uring_sqe *sqe,
@@ -293,7 +293,7 @@ static void uring_start(struct uring *q, struct pvio_block_io *io)
 		uring_list_add(&q->held, io);
 }
 
-/* --- from completion to the next phase, or done ------------------------------ */
+/* --- from completion to the next phase, or done --------------------------- */
 
 static void uring_finish(struct uring *q, struct pvio_block_io *io, int rc)
 {
@@ -461,7 +461,7 @@ static bool uring_poll(struct pvio_poller *poller)
 	return uring_has_news(q) && uring_reap(q);
 }
 
-/* --- the backend's queue operations ------------------------------------------ */
+/* --- the backend's queue operations --------------------------------------- */
 
 void pvio_uring_submit(void *queue, struct pvio_block_io *io)
 {

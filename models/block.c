@@ -30,7 +30,7 @@
 static const char *const blk_cache_words[] = { "writeback", "writethrough",
 					       "unsafe", NULL };
 
-/* --- configuration space ----------------------------------------------------- */
+/* --- configuration space -------------------------------------------------- */
 
 static uint32_t blk_sectors(uint64_t bytes)
 {
@@ -101,7 +101,7 @@ static int blk_write_config(void *model, size_t offset, const void *data,
 	return 0;
 }
 
-/* --- features ---------------------------------------------------------------- */
+/* --- features ------------------------------------------------------------- */
 
 static void blk_set_features(void *model, const struct pvio_features *f)
 {
@@ -125,7 +125,7 @@ static void blk_reset(void *model)
 	pvio_store_once(&blk->writeback, blk->cache != BLK_CACHE_WRITETHROUGH);
 }
 
-/* --- queues ------------------------------------------------------------------ */
+/* --- queues --------------------------------------------------------------- */
 
 static void blk_idle_queue(void *model, struct pvio_vq *vq)
 {
@@ -196,7 +196,7 @@ static enum pvio_kick blk_kick(void *model, struct pvio_vq *vq)
 	return result;
 }
 
-/* --- commands ---------------------------------------------------------------- */
+/* --- commands ------------------------------------------------------------- */
 
 /* "resize": to so many bytes, or empty: to what the backend has now. */
 static int blk_resize(void *model, const char *argument, char *answer,
@@ -264,7 +264,7 @@ static const struct pvio_command blk_commands[] = {
 	{ NULL, NULL },
 };
 
-/* --- create ------------------------------------------------------------------ */
+/* --- create --------------------------------------------------------------- */
 
 /* The keys of the device group that are the model's. */
 static int blk_read_keys(struct blk *blk, struct pvio_config *cfg,

@@ -32,8 +32,8 @@ struct blk_range {
 };
 
 /*
- * A request belongs to the ring until pvio_blk_serve(), then to the backend until
- * blk_io_done(), then to the ring again.
+ * A request belongs to the ring until pvio_blk_serve(), then to the backend
+ * until blk_io_done(), then to the ring again.
  */
 struct blk_request {
 	struct pvio_block_io io;  /* what the backend sees */

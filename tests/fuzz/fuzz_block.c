@@ -118,9 +118,6 @@ static void fuzz_negotiate(uint8_t without)
 						     FUZZ_QUEUE_SIZE) == 0 &&
 			    guest_device_start(fuzz_gd) == 0,
 		    "it can be started");
-	fuzz_arena = guest_alloc(&fuzz_mem, FUZZ_ARENA_BYTES, 4096,
-				 &fuzz_arena_gpa);
-	fuzz_expect(fuzz_arena != NULL, "the arena fits");
 }
 
 /* Take one byte of the input; 0 when it has ended. */

@@ -7,6 +7,14 @@ tests_hostile_check_block_CPPFLAGS = $(test_cppflags) $(block_plugins)
 tests_hostile_check_block_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_hostile_check_block_LDADD = $(test_libs)
 
+check_PROGRAMS += tests/hostile/check_block_state
+TESTS += tests/hostile/check_block_state
+tests_hostile_check_block_state_SOURCES = tests/hostile/check_block_state.c \
+	$(block_rig)
+tests_hostile_check_block_state_CPPFLAGS = $(test_cppflags) $(block_plugins)
+tests_hostile_check_block_state_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_hostile_check_block_state_LDADD = $(test_libs)
+
 check_PROGRAMS += tests/hostile/check_eventfd
 TESTS += tests/hostile/check_eventfd
 tests_hostile_check_eventfd_CPPFLAGS = $(test_cppflags)

@@ -3,10 +3,8 @@
  * check_block.c - the block model does what virtio 1.4, 5.2 says a disk does,
  * over every transport
  */
-#include "tests/block-rig.h"
-#include "tests/plugins/block-faulty.h"
+#include "tests/block-faulty.h"
 
-#include <dlfcn.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,10 +12,8 @@
 
 #define DISK_BYTES ((size_t)1 << 20)
 #define RAM_DISK   "backend = { type = \"memory\"; size = \"1M\"; };"
-#define FAULTY     "backend = { type = \"faulty\"; };"
 
 static struct block_rig rig;
-static struct faulty *faulty;
 
 static void expect_zeroes(const uint8_t *p, size_t len)
 {
@@ -27,7 +23,7 @@ static void expect_zeroes(const uint8_t *p, size_t len)
 		ck_assert_uint_eq(p[i], 0);
 }
 
-/* --- reading and writing ----------------------------------------------------- */
+/* --- reading and writing -------------------------------------------------- */
 
 START_TEST(what_is_written_is_read_back)
 {
@@ -189,7 +185,7 @@ START_TEST(device_serves_again_after_reset)
 }
 END_TEST
 
-/* --- configuration ------------------------------------------------------------ */
+/* --- configuration -------------------------------------------------------- */
 
 START_TEST(configuration_describes_the_disk)
 {
@@ -291,17 +287,7 @@ START_TEST(wrong_configuration_is_refused)
 }
 END_TEST
 
-/* --- cache --------------------------------------------------------------------- */
-
-static void open_faulty(const char *keys, uint64_t refuse)
-{
-	char config[256];
-
-	memset(faulty, 0, sizeof(*faulty));
-	faulty->bytes = FAULTY_BYTES;
-	snprintf(config, sizeof(config), "%s " FAULTY, keys);
-	rig_open(&rig, BLOCK_LOOPBACK_SPLIT, config, refuse);
-}
+/* --- cache ---------------------------------------------------------------- */
 
 static bool write_is_stable(void)
 {
@@ -321,12 +307,13 @@ static int set_writeback(uint8_t value)
 /* (virtio 1.4, 5.2.6.2) */
 START_TEST(driver_that_cannot_flush_gets_stable_writes)
 {
-	open_faulty("", PVIO_BIT(VIRTIO_BLK_F_FLUSH) |
-				PVIO_BIT(VIRTIO_BLK_F_CONFIG_WCE));
+	open_faulty(&rig, "",
+		    PVIO_BIT(VIRTIO_BLK_F_FLUSH) |
+			    PVIO_BIT(VIRTIO_BLK_F_CONFIG_WCE));
 	ck_assert(write_is_stable());
 	rig_close(&rig);
 
-	open_faulty("", PVIO_BIT(VIRTIO_BLK_F_FLUSH));
+	open_faulty(&rig, "", PVIO_BIT(VIRTIO_BLK_F_FLUSH));
 	ck_assert(write_is_stable());
 	rig_close(&rig);
 }
@@ -334,7 +321,7 @@ END_TEST
 
 START_TEST(driver_that_can_flush_gets_volatile_writes)
 {
-	open_faulty("", PVIO_BIT(VIRTIO_BLK_F_CONFIG_WCE));
+	open_faulty(&rig, "", PVIO_BIT(VIRTIO_BLK_F_CONFIG_WCE));
 	ck_assert(!write_is_stable());
 	ck_assert_int_eq(rig_flush(&rig), VIRTIO_BLK_S_OK);
 	ck_assert_uint_eq(faulty->seen[PVIO_BLOCK_FLUSH], 1);
@@ -346,7 +333,7 @@ START_TEST(writeback_field_decides_when_negotiated)
 {
 	struct virtio_blk_config config;
 
-	open_faulty("", 0);
+	open_faulty(&rig, "", 0);
 	ck_assert(!write_is_stable());
 	ck_assert_int_eq(set_writeback(0), 0);
 	ck_assert(write_is_stable());
@@ -365,7 +352,7 @@ END_TEST
 /* Whatever is stable from now on must not be newer than what is lost. */
 START_TEST(switch_to_write_through_settles_older_writes)
 {
-	open_faulty("", 0);
+	open_faulty(&rig, "", 0);
 	ck_assert(!write_is_stable());
 	ck_assert_int_eq(set_writeback(0), 0);
 	ck_assert(write_is_stable());
@@ -385,14 +372,14 @@ START_TEST(writethrough_stays_writethrough)
 {
 	struct virtio_blk_config config;
 
-	open_faulty("cache = \"writethrough\";", 0);
+	open_faulty(&rig, "cache = \"writethrough\";", 0);
 	set_writeback(1);
 	rig_config(&rig, &config);
 	ck_assert_uint_eq(config.wce, 0);
 	ck_assert(write_is_stable());
 	rig_close(&rig);
 
-	open_faulty("cache = \"writethrough\";",
+	open_faulty(&rig, "cache = \"writethrough\";",
 		    PVIO_BIT(VIRTIO_BLK_F_CONFIG_WCE));
 	ck_assert(write_is_stable());
 	rig_close(&rig);
@@ -401,7 +388,7 @@ END_TEST
 
 START_TEST(unsafe_never_flushes)
 {
-	open_faulty("cache = \"unsafe\";", PVIO_BIT(VIRTIO_BLK_F_FLUSH));
+	open_faulty(&rig, "cache = \"unsafe\";", PVIO_BIT(VIRTIO_BLK_F_FLUSH));
 	ck_assert(!write_is_stable());
 	ck_assert_int_eq(rig_flush(&rig), VIRTIO_BLK_S_OK);
 	ck_assert_uint_eq(faulty->seen[PVIO_BLOCK_FLUSH], 0);
@@ -413,7 +400,7 @@ START_TEST(failed_flush_fails_those_after_it_until_cleared)
 {
 	uint8_t out[512] = { 0 };
 
-	open_faulty("", 0);
+	open_faulty(&rig, "", 0);
 	faulty->error[PVIO_BLOCK_FLUSH] = -EIO;
 	faulty->fail = 1;
 	ck_assert_int_eq(rig_flush(&rig), VIRTIO_BLK_S_IOERR);
@@ -430,7 +417,7 @@ START_TEST(failed_flush_fails_those_after_it_until_cleared)
 }
 END_TEST
 
-/* --- discard and write zeroes --------------------------------------------------- */
+/* --- discard and write zeroes --------------------------------------------- */
 
 START_TEST(write_zeroes_reads_back_zero)
 {
@@ -461,7 +448,7 @@ START_TEST(ranges_of_one_request_are_all_done)
 	struct virtio_blk_discard_write_zeroes range[32] = { 0 };
 	unsigned int i;
 
-	open_faulty("", 0);
+	open_faulty(&rig, "", 0);
 	for (i = 0; i < 32; i++) {
 		range[i].sector = htole64(i * 2);
 		range[i].num_sectors = htole32(1);
@@ -481,7 +468,7 @@ START_TEST(failed_range_ends_the_request)
 	struct virtio_blk_discard_write_zeroes range[3] = { 0 };
 	unsigned int i;
 
-	open_faulty("", 0);
+	open_faulty(&rig, "", 0);
 	for (i = 0; i < 3; i++)
 		range[i].num_sectors = htole32(8);
 	faulty->error[PVIO_BLOCK_WRITE_ZEROES] = -EIO;
@@ -496,7 +483,7 @@ END_TEST
 
 START_TEST(unmap_flag_reaches_the_backend)
 {
-	open_faulty("", 0);
+	open_faulty(&rig, "", 0);
 	ck_assert_int_eq(rig_range(&rig, VIRTIO_BLK_T_WRITE_ZEROES, 0, 8, 1),
 			 VIRTIO_BLK_S_OK);
 	ck_assert(faulty->may_unmap);
@@ -507,7 +494,7 @@ START_TEST(unmap_flag_reaches_the_backend)
 }
 END_TEST
 
-/* --- resize ---------------------------------------------------------------------- */
+/* --- resize --------------------------------------------------------------- */
 
 START_TEST(resize_changes_capacity_and_tells_the_driver)
 {
@@ -549,7 +536,7 @@ START_TEST(resize_refuses_what_the_backend_does_not_have)
 }
 END_TEST
 
-/* --- counters --------------------------------------------------------------------- */
+/* --- counters ------------------------------------------------------------- */
 
 START_TEST(bytes_are_counted_both_ways)
 {
@@ -567,19 +554,6 @@ START_TEST(bytes_are_counted_both_ways)
 	rig_close(&rig);
 }
 END_TEST
-
-static void load_faulty(void)
-{
-	void *module;
-
-	if (faulty)
-		return;
-	ck_assert_int_eq(pvio_plugins_load(PVIO_TEST_PLUGIN_DIR), 0);
-	module = dlopen(PVIO_TEST_PLUGIN_DIR "/block-faulty.so",
-			RTLD_NOW | RTLD_LOCAL);
-	ck_assert_ptr_nonnull(module);
-	faulty = dlsym(module, "faulty");
-}
 
 int main(void)
 {

@@ -112,7 +112,7 @@ static int mount_fd(void)
 	return fd;
 }
 
-/* --- block devices -------------------------------------------------------------- */
+/* --- block devices -------------------------------------------------------- */
 
 START_TEST(block_device_is_a_disk)
 {
@@ -171,7 +171,7 @@ START_TEST(mounted_device_is_refused)
 }
 END_TEST
 
-/* --- trouble below ---------------------------------------------------------------- */
+/* --- trouble below -------------------------------------------------------- */
 
 /* Serve one write that cannot end, tell the parent, and wait to be killed. */
 static void serve_stuck_write(const char *image, int ready, int go)

@@ -77,7 +77,7 @@ static void expect_file(off_t offset, const void *bytes, size_t len)
 	free(buf);
 }
 
-/* --- it is the file ------------------------------------------------------------ */
+/* --- it is the file ------------------------------------------------------- */
 
 START_TEST(writes_are_in_the_file_and_reads_come_from_it)
 {
@@ -232,7 +232,7 @@ START_TEST(full_ring_of_requests_is_served)
 }
 END_TEST
 
-/* Completions are noticed although nothing makes the thread enter the kernel. */
+/* Completions are noticed though nothing makes the thread enter the kernel. */
 START_TEST(polling_worker_serves_the_file)
 {
 	uint8_t out[4096], in[4096];
@@ -254,7 +254,7 @@ START_TEST(polling_worker_serves_the_file)
 }
 END_TEST
 
-/* --- space --------------------------------------------------------------------- */
+/* --- space ---------------------------------------------------------------- */
 
 static void fill_image(void)
 {
@@ -348,7 +348,7 @@ START_TEST(writes_are_stable_without_flush_when_the_driver_cannot)
 }
 END_TEST
 
-/* --- trouble ------------------------------------------------------------------- */
+/* --- trouble -------------------------------------------------------------- */
 
 /* B17, B18: the image was truncated behind our back. */
 START_TEST(shrunken_image_fails_requests_and_the_disk_lives)
@@ -452,7 +452,7 @@ START_TEST(what_is_no_disk_is_refused)
 }
 END_TEST
 
-/* --- the lock ------------------------------------------------------------------- */
+/* --- the lock ------------------------------------------------------------- */
 
 /* B24 */
 START_TEST(image_in_use_is_refused)

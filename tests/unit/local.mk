@@ -159,7 +159,7 @@ tests_unit_check_block_file_CPPFLAGS = $(test_cppflags)
 tests_unit_check_block_file_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_check_block_file_LDADD = $(test_libs)
 
-block_rig = tests/block-rig.c tests/block-rig.h \
+block_rig = tests/block-faulty.h tests/block-rig.c tests/block-rig.h \
 	tests/plugins/block-faulty.h
 block_plugins = -DPVIO_TEST_PLUGIN_DIR='"$(abs_builddir)/tests/plugins/.libs"'
 check_LTLIBRARIES += tests/plugins/block-faulty.la

@@ -90,7 +90,7 @@ struct blk_bench {
 	struct blk_job job[BLK_MAX_JOBS];
 };
 
-/* --- latency ------------------------------------------------------------------- */
+/* --- latency -------------------------------------------------------------- */
 
 static unsigned int blk_bucket(uint64_t ns)
 {
@@ -127,7 +127,7 @@ static double blk_percentile(const uint64_t *bucket, uint64_t total, double p)
 	return 0;
 }
 
-/* --- one job ---------------------------------------------------------------------- */
+/* --- one job -------------------------------------------------------------- */
 
 /* Every sector carries its own number, so that a wrong one is noticed. */
 static void blk_stamp(struct blk_slot *slot, unsigned long bytes)
@@ -260,7 +260,7 @@ static void *blk_job_run(void *arg)
 	return NULL;
 }
 
-/* --- the device ------------------------------------------------------------------- */
+/* --- the device ----------------------------------------------------------- */
 
 static int blk_make_device(struct blk_bench *b)
 {
@@ -373,7 +373,7 @@ static void blk_close(struct blk_bench *b)
 	guest_memory_fini(&b->mem);
 }
 
-/* --- runs ------------------------------------------------------------------------- */
+/* --- runs ----------------------------------------------------------------- */
 
 /*
  * Run every job, or with @limit only one, for so many requests.  The seconds it
@@ -484,7 +484,7 @@ static int blk_bench_all(struct blk_bench *b, struct bench_report *report)
 	return 0;
 }
 
-/* --- command line ----------------------------------------------------------------- */
+/* --- command line --------------------------------------------------------- */
 
 static void blk_usage(FILE *f)
 {
