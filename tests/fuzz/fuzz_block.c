@@ -95,6 +95,9 @@ static void fuzz_open(void)
 			guest_device_open_loopback(fuzz_dev, &fuzz_mem,
 						   fuzz_worker, &fuzz_gd) == 0,
 		"a device can be made");
+	/* Rings fit below; all of this region is for buffers. */
+	fuzz_arena = fuzz_mem.region[1].host;
+	fuzz_arena_gpa = fuzz_mem.region[1].gpa;
 }
 
 static void fuzz_negotiate(uint8_t without)
