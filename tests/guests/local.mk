@@ -9,6 +9,7 @@ guest_tests = \
 	tests/guests/qemu-disk.sh \
 	tests/guests/qemu-net.sh \
 	tests/guests/kill.sh \
+	tests/guests/migrate.sh \
 	tests/libvirt/libvirt.sh \
 	$(NULL)
 

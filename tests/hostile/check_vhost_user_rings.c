@@ -495,7 +495,8 @@ START_TEST(reset_stops_rings_and_forgets_them)
 			guest_vu_tell(&vu, VU_RESET_DEVICE, NULL, 0, NULL, 0));
 		ck_assert(!pvio_device_vq_is_running(rig.dev, 0));
 		ck_assert_uint_eq(device_status(), 0);
-		ck_assert_uint_eq(ask_base(0).num, 0);
+		/* QEMU 7.2 resets first, and asks then. */
+		ck_assert_uint_eq(ask_base(0).num, 1);
 		hostile_negotiate(0);
 	}
 }

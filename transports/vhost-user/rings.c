@@ -28,8 +28,6 @@ static void ring_clear(struct vu_ring *ring)
 	ring->is_kicked = false;
 	ring->is_polled = false;
 	ring->is_enabled = false;
-	/* Wrap counters begin at 1 (virtio 1.4, 2.8.1). */
-	ring->base = (struct pvio_vq_position){ 0, 0, true, true };
 }
 
 int vu_rings_init(struct vu_session *s)
@@ -41,7 +39,9 @@ int vu_rings_init(struct vu_session *s)
 		return -ENOMEM;
 	for (i = 0; i < s->nr_rings; i++) {
 		s->rings[i].err_fd = -1;
-		ring_clear(&s->rings[i]);
+		/* Wrap counters begin at 1 (virtio 1.4, 2.8.1). */
+		s->rings[i].base = (struct pvio_vq_position){ 0, 0, true,
+							      true };
 	}
 	return 0;
 }
@@ -325,7 +325,7 @@ int vu_get_vring_base(struct vu_session *s, struct vu_message *msg)
 	return VU_LATER;
 }
 
-static void ring_reset_step(struct vu_session *s, unsigned int i)
+static void ring_unkick_step(struct vu_session *s, unsigned int i)
 {
 	struct vu_ring *ring = &s->rings[i];
 
@@ -349,13 +349,42 @@ static void ring_device_is_reset(void *arg, int rc)
 	(void)rc;
 	/* A driver that starts over has nothing in flight. */
 	vu_inflight_fini(s);
-	vu_rings_each(s, ring_reset_step, ring_reset_walked);
+	vu_rings_each(s, ring_unkick_step, ring_reset_walked);
+}
+
+static void ring_stop_stepped(void *arg, int rc)
+{
+	struct vu_session *s = arg;
+
+	if (rc == 0)
+		ring_stopped(s);
+	vu_step_done(s, 0);
+}
+
+/*
+ * QEMU 7.2 writes status 0 when it stops a guest, and only then asks where the
+ * rings stand; so that is kept over the reset.
+ */
+static void ring_stop_step(struct vu_session *s, unsigned int i)
+{
+	s->ring = i;
+	if (s->rings[i].is_started)
+		pvio_device_vq_stop(s->dev, i, &s->stopped_at,
+				    ring_stop_stepped, s);
+	else
+		vu_step_done(s, 0);
+}
+
+static void ring_all_stopped(struct vu_session *s, int rc)
+{
+	(void)rc;
+	pvio_device_reset(s->dev, ring_device_is_reset, s);
 }
 
 void vu_reset(struct vu_session *s, vu_then_fn *then)
 {
 	s->reset_then = then;
-	pvio_device_reset(s->dev, ring_device_is_reset, s);
+	vu_rings_each(s, ring_stop_step, ring_all_stopped);
 }
 
 /* --- notes ------------------------------------------------------------------ */

@@ -229,7 +229,7 @@ void vu_step_done(void *arg, int rc);
 void vu_rings_start_ready(struct vu_session *s, vu_then_fn *then);
 /*
  * Reset the device: every queue is drained and stopped, and what the front-end
- * said of rings is forgotten but for their size and eventfds to notify by.
+ * said of rings is forgotten but for size, position and eventfds to notify by.
  */
 void vu_reset(struct vu_session *s, vu_then_fn *then);
 /* The ring of a message that names it by 32 bits, or NULL. */

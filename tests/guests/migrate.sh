@@ -1,0 +1,77 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# migrate.sh - a guest with a disk moves from one QEMU and pviod to another,
+# while it reads and writes: what the device writes into its memory meanwhile
+# is in the dirty log, or it would read something else afterwards
+
+. "$(dirname "$0")/lib.sh"
+
+# serve_at NAME: pviod NAME with the image, at NAME.sock
+serve_at()
+{
+	# Both have the image open for as long as the move takes.
+	cat >"$1.conf" <<-END
+		control = "$PWD/$1.control";
+		guests = ( { name = "$1"; devices = ( {
+		  name = "disk"; model = "block";
+		  backend = { type = "file"; path = "$PWD/disk.img"; lock = false; };
+		  transport = { type = "vhost-user"; socket = "$PWD/$1.sock"; };
+		} ); } );
+	END
+	start "$1-pviod" "$(program pviod)" -c "$PWD/$1.conf"
+	started_makes "$PWD/$1.sock"
+}
+
+# side NAME PROPERTIES [QEMU OPTION...]: a pviod and a QEMU on it
+side()
+{
+	local name=$1 properties=$2
+
+	shift 2
+	serve_at "$name"
+	mkfifo "$name.mon.in" "$name.mon.out"
+	cat "$name.mon.out" >"$name.monitor" &
+	pids+=("$!")
+	steps "$name" <guest.steps
+	qemu_start "$name" -chardev "socket,id=d,path=$PWD/$name.sock" \
+		-device "vhost-user-blk-pci,chardev=d$properties" \
+		-chardev "pipe,id=mon,path=$PWD/$name.mon" \
+		-mon chardev=mon "$@"
+}
+
+migrate_case()
+{
+	local source
+
+	[ -z "$PVIO_TEST_PEER" ] || skip "about pvio's dirty log"
+	image disk.img 64
+	steps guest <<-'END'
+		step "fill" blktool fill /dev/vda 0 16777216 7
+		say ready
+		for i in 1 2 3 4 5 6 7 8 9 10 11 12; do
+			echo 3 >/proc/sys/vm/drop_caches
+			step "read $i" blktool check /dev/vda 0 16777216 7
+			step "write $i" blktool fill /dev/vda 16777216 4194304 $i
+			step "read back $i" blktool check /dev/vda 16777216 4194304 $i
+			say round $i
+		done
+	END
+	side from "$1"
+	source=$guest
+	guest_says from "round 2" 60
+	side to "$1" -incoming "unix:$PWD/move.sock"
+	started_makes "$PWD/move.sock"
+	printf '%s\n' "migrate_set_parameter max-bandwidth 1G" \
+		"migrate -d unix:$PWD/move.sock" >from.mon.in
+	guest_done to "$guest" 120
+	! grep -qa '^@@ round 12' from.console || fail "it did not move"
+	echo quit >from.mon.in
+	gone_within "$source" 10 || fail "the source did not end"
+	"$(program blktool)" check disk.img 0 16777216 7
+	"$(program blktool)" check disk.img 16777216 4194304 12
+}
+
+run_case migrate-split migrate_case ""
+run_case migrate-packed migrate_case ,packed=on
+finish
