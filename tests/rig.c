@@ -59,7 +59,9 @@ void rig_poke(struct rig *rig, void *host, const void *data, size_t len)
 	uint64_t gpa = guest_gpa(&rig->mem, host);
 	int r = rig_region_of(gpa);
 
-	ck_assert_int_ge(r, 0);
+	if (r < 0)
+		ck_abort_msg("gpa %#llx is not in memory",
+			     (unsigned long long)gpa);
 	memcpy(host, data, len);
 	memcpy(rig->before[r] + (gpa - rig_region[r].gpa), data, len);
 }
@@ -87,8 +89,8 @@ static void rig_expect_unwritten(const struct rig *rig,
 		if (r < 0)
 			break;
 		at = grant->gpa + i - rig_region[r].gpa;
-		ck_assert_uint_eq(rig->mem.region[r].host[at],
-				  rig->before[r][at]);
+		if (rig->mem.region[r].host[at] != rig->before[r][at])
+			ck_abort_msg("a refused chain was written");
 	}
 }
 
@@ -521,11 +523,13 @@ void rig_expect_untouched(struct rig *rig)
 		if (memcmp(now, rig->before[r], size) == 0)
 			continue;
 		for (i = 0; i < size; i++)
-			ck_assert_msg(now[i] == rig->before[r][i] ||
-					      rig->may_write[r][i],
-				      "the device wrote gpa %#llx",
-				      (unsigned long long)(rig_region[r].gpa +
-							   i));
+			/* Check's own assertions cost too much for each. */
+			if (now[i] != rig->before[r][i] &&
+			    !rig->may_write[r][i])
+				ck_abort_msg("the device wrote gpa %#llx",
+					     (unsigned long long)
+						     rig_region[r].gpa +
+						     i);
 	}
 }
 
