@@ -10,6 +10,7 @@
 # have been repeated after a later one, and the guest must have seen neither an
 # error nor an answer to a request that it did not have.
 
+needs_kernel=1
 . "$(dirname "$0")/lib.sh"
 
 kills=${PVIO_KILLS:-20}

@@ -53,7 +53,8 @@ have()
 }
 
 if [ -z "${PVIO_TEST_INSIDE-}" ]; then
-	"$here/fetch-kernel" "$PVIO_CACHE" || :
+	# The machine's network is not there any more inside.
+	[ -z "${needs_kernel-}" ] || "$here/fetch-kernel" "$PVIO_CACHE" || :
 	spaces=(--net --pid --mount --fork --kill-child --mount-proc)
 	[ "$(id -u)" = 0 ] || spaces+=(--user --map-root-user)
 	unshare "${spaces[@]}" true 2>/dev/null ||
@@ -417,7 +418,7 @@ e2fsck_clean()
 # or pvio-block, options are queues=N, read-only and reconnects
 disk_start()
 {
-	local server=$1 file=$2 queues=1 ro= o
+	local server=$1 file=$2 queues=1 ro='' o
 
 	shift 2
 	for o; do
@@ -558,7 +559,6 @@ passt_start()
 	start passt passt --foreground --stderr --runas 0:0 \
 		--socket "$PWD/passt.sock" \
 		--no-ndp --no-dhcpv6 --ipv4-only
-	passt=$started
 	started_makes "$PWD/passt.sock"
 	start nettool "$(program nettool)" serve 5001
 }

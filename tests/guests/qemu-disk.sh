@@ -5,6 +5,7 @@
 # one queue and two, read-only, resized while in use, and guest memory that is
 # not shared
 
+needs_kernel=1
 . "$(dirname "$0")/lib.sh"
 
 # disk_args QUEUES [PROPERTIES]: sets $disk_args for QEMU

@@ -8,6 +8,7 @@
 # vectors=0: QEMU 7.2 without KVM crashes when Linux starts a vhost-user card
 # with MSI-X, whatever serves it.
 
+needs_kernel=1
 . "$(dirname "$0")/lib.sh"
 
 peer=tap,ifname=tap0,script=no,downscript=no # for PVIO_TEST_PEER=qemu

@@ -7,6 +7,7 @@
 # libvirtd is one of our own: private directories are mounted over its own, and
 # it ends with the test.
 
+needs_kernel=1
 . "$(dirname "$0")/../guests/lib.sh"
 
 top=$here/../..
