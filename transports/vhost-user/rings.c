@@ -452,35 +452,35 @@ static void ring_restart_stopped(void *arg, int rc)
  */
 int vu_set_vring_addr(struct vu_session *s, struct vu_message *msg)
 {
-	const struct vu_vring_addr *new = &msg->addr;
-	struct vu_ring *ring = vu_ring_find(s, new->index);
+	const struct vu_vring_addr *want = &msg->addr;
+	struct vu_ring *ring = vu_ring_find(s, want->index);
 
-	if (!ring || new->flags & ~VU_VRING_F_LOG)
-		return vu_refuse(s, "ring %u, flags 0x%x", new->index,
-				 new->flags);
-	if (new->flags & VU_VRING_F_LOG && s->log &&
-	    !vu_log_covers(s, new->log,
+	if (!ring || want->flags & ~VU_VRING_F_LOG)
+		return vu_refuse(s, "ring %u, flags 0x%x", want->index,
+				 want->flags);
+	if (want->flags & VU_VRING_F_LOG && s->log &&
+	    !vu_log_covers(s, want->log,
 			   ring_used_bytes(s, ring->size ? ring->size : 1)))
 		return vu_refuse(s, "ring %u: 0x%llx is beyond the dirty log",
-				 new->index, (unsigned long long)new->log);
+				 want->index, (unsigned long long)want->log);
 	if (!ring->is_started) {
-		ring->addr = *new;
+		ring->addr = *want;
 		ring->has_addr = true;
-		return vu_ring_start_if_ready(s, new->index);
+		return vu_ring_start_if_ready(s, want->index);
 	}
-	if (new->desc != ring->addr.desc || new->used != ring->addr.used ||
-	    new->avail != ring->addr.avail)
-		return vu_refuse(s, "ring %u is running", new->index);
-	if (new->flags == ring->addr.flags &&new->log == ring->addr.log)
+	if (want->desc != ring->addr.desc || want->used != ring->addr.used ||
+	    want->avail != ring->addr.avail)
+		return vu_refuse(s, "ring %u is running", want->index);
+	if (want->flags == ring->addr.flags && want->log == ring->addr.log)
 		return VU_DONE;
-	ring->addr = *new;
-	s->ring = new->index;
+	ring->addr = *want;
+	s->ring = want->index;
 	pvio_device_vq_stop(s->dev, s->ring, &s->stopped_at,
 			    ring_restart_stopped, s);
 	return VU_LATER;
 }
 
-/* The status of the device shows nothing of this: no ring is one. */
+/* A ring that runs but is not enabled is for the model to know: see discard. */
 int vu_set_vring_enable(struct vu_session *s, struct vu_message *msg)
 {
 	struct vu_ring *ring = vu_ring_find(s, msg->state.index);
