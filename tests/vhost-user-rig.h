@@ -46,6 +46,15 @@ static inline void rig_device(struct rig *rig, const char *model,
 			 0);
 }
 
+/* The transport's key for the rig's socket. */
+static inline const char *rig_transport(const struct rig *rig)
+{
+	static char text[128];
+
+	snprintf(text, sizeof(text), "socket = \"%s\";", rig->path);
+	return text;
+}
+
 /* @model: keys of the device; @extra: keys of the transport but the socket. */
 static inline void rig_init(struct rig *rig, const char *model,
 			    const char *extra)

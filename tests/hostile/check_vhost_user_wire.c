@@ -522,6 +522,52 @@ START_TEST(disconnect_with_running_rings_stops_them)
 }
 END_TEST
 
+/*
+ * U42: gone while a message waits for a queue's worker, which takes its time:
+ * the session ends when the worker has answered, and not before.
+ */
+START_TEST(disconnect_while_a_message_waits_is_survived)
+{
+	struct pvio_worker *slow;
+	char config[256];
+	int kick = hostile_eventfd();
+	int i;
+
+	pvio_device_destroy(rig.dev);
+	ck_assert_int_eq(pvio_worker_create("slow", &slow), 0);
+	snprintf(config, sizeof(config),
+		 "model = \"rng\"; transport = { type = \"vhost-user\"; "
+		 "socket = \"%s\"; };",
+		 rig.path);
+	ck_assert_int_eq(pvio_device_create("vu0", config, rig.worker, &slow, 1,
+					    &rig.dev),
+			 0);
+	rig_start(&rig);
+	for (i = 0; i < 100; i++) {
+		uint64_t ring = 0;
+		int n;
+
+		expect_ok(guest_vu_connect(&vu, rig.path, rig.worker));
+		expect_ok(guest_vu_send(&vu, VU_SET_VRING_KICK, 0, &ring, 8,
+					&kick, 1));
+		expect_ok(guest_vu_send(&vu, VU_SET_VRING_CALL, 0, &ring, 8,
+					&kick, 1));
+		rig_settle(&rig);
+		guest_vu_close(&vu);
+		rig_settle(&rig);
+		for (n = 0; n < 20; n++) {
+			pvio_worker_step(slow);
+			rig_settle(&rig);
+		}
+	}
+	close(kick);
+	pvio_device_destroy(rig.dev);
+	pvio_worker_destroy(slow);
+	rig_device(&rig, "model = \"rng\";", rig_transport(&rig));
+	rig_start(&rig);
+}
+END_TEST
+
 /* U43: no descriptor left to accept with: no spin, and service later. */
 START_TEST(accept_without_descriptors_backs_off)
 {
@@ -577,6 +623,7 @@ int main(void)
 	tcase_add_test(tcase, second_front_end_waits_for_the_first);
 	tcase_add_test(tcase, storm_of_connections_leaves_nothing_behind);
 	tcase_add_test(tcase, disconnect_with_running_rings_stops_them);
+	tcase_add_test(tcase, disconnect_while_a_message_waits_is_survived);
 	tcase_add_test(tcase, accept_without_descriptors_backs_off);
 	suite_add_tcase(suite, tcase);
 	srunner_run_all(runner, CK_ENV);
