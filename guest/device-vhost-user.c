@@ -86,7 +86,7 @@ static int note_gone(struct guest_vhost_user *gv, int rc)
 	return rc;
 }
 
-/* --- status and features ---------------------------------------------------- */
+/* --- status and features -------------------------------------------------- */
 
 static int vhost_user_get_status(struct guest_device *gd, uint8_t *status)
 {
@@ -178,7 +178,7 @@ static int vhost_user_set_features(struct guest_device *gd,
 	return rc == -EREMOTEIO ? -EINVAL : note_gone(gv, rc);
 }
 
-/* --- configuration ---------------------------------------------------------- */
+/* --- configuration -------------------------------------------------------- */
 
 static int vhost_user_read_config(struct guest_device *gd, size_t offset,
 				  void *buf, size_t len)
@@ -224,7 +224,7 @@ static int vhost_user_write_config(struct guest_device *gd, size_t offset,
 	return rc == -EREMOTEIO ? -EINVAL : note_gone(gv, rc);
 }
 
-/* --- queues ----------------------------------------------------------------- */
+/* --- queues --------------------------------------------------------------- */
 
 static int vhost_user_nr_queues(struct guest_device *gd)
 {
@@ -344,7 +344,7 @@ static void vhost_user_kick(struct guest_device *gd, unsigned int q)
 	(void)n; /* EAGAIN: kicked more often than anyone can count */
 }
 
-/* --- what the back-end says unasked ----------------------------------------- */
+/* --- what the back-end says unasked --------------------------------------- */
 
 static void channel_message(struct guest_vhost_user *gv,
 			    const struct guest_vu_reply *msg)
@@ -425,7 +425,7 @@ static bool vhost_user_is_broken(struct guest_device *gd)
 	return pvio_load_once(&vhost_user_of(gd)->is_gone);
 }
 
-/* --- connection ------------------------------------------------------------- */
+/* --- connection ----------------------------------------------------------- */
 
 static int watch(struct guest_vhost_user *gv, int fd)
 {

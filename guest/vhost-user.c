@@ -143,7 +143,7 @@ int guest_vu_send(struct guest_vu *vu, uint32_t request, uint32_t flags,
 				   nr_fds);
 }
 
-/* --- receiving -------------------------------------------------------------- */
+/* --- receiving ------------------------------------------------------------ */
 
 /* Receive all of @len bytes, and an fd if one comes. */
 static int vu_receive_bytes(struct guest_vu *vu, void *buf, size_t len, int *fd,
@@ -206,7 +206,7 @@ int guest_vu_receive(struct guest_vu *vu, struct guest_vu_reply *reply,
 	return rc;
 }
 
-/* --- asking and telling ----------------------------------------------------- */
+/* --- asking and telling --------------------------------------------------- */
 
 int guest_vu_ask(struct guest_vu *vu, uint32_t request, const void *payload,
 		 size_t size, struct guest_vu_reply *reply)

@@ -81,7 +81,7 @@ int guest_vu_tell_memory(struct guest_vu *vu, const struct guest_memory *mem);
 void guest_vu_region(const struct guest_region *r,
 		     struct vu_memory_region *wire);
 
-/* --- the front-end under a guest_device ------------------------------------- */
+/* --- the front-end under a guest_device ----------------------------------- */
 
 struct guest_vu_options {
 	struct pvio_worker *step; /* see struct guest_vu */

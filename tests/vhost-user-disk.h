@@ -39,7 +39,7 @@ static inline void setup(void)
 	pvio_log_set(quiet, NULL, PVIO_LOG_DEBUG);
 }
 
-/* --- a disk's driver ---------------------------------------------------------- */
+/* --- a disk's driver ------------------------------------------------------ */
 
 struct disk_buffer {
 	struct virtio_blk_outhdr header;

@@ -96,7 +96,7 @@ static inline void rig_settle(struct rig *rig)
 		;
 }
 
-/* --- what must come back to where it was ------------------------------------- */
+/* --- what must come back to where it was ---------------------------------- */
 
 static inline unsigned int rig_count_fds(void)
 {
@@ -125,7 +125,7 @@ static inline unsigned int rig_count_maps(void)
 	return n;
 }
 
-/* --- a guest ------------------------------------------------------------------ */
+/* --- a guest -------------------------------------------------------------- */
 
 static inline struct guest_device *rig_open_with(
 	struct rig *rig, struct guest_vu_options options)

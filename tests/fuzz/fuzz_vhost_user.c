@@ -144,7 +144,7 @@ static void fuzz_open(void)
 	kinds[KIND_INFLIGHT] = -1;
 }
 
-/* --- the script --------------------------------------------------------------- */
+/* --- the script ----------------------------------------------------------- */
 
 static uint32_t take(struct script *s, unsigned int bytes)
 {

@@ -9,7 +9,7 @@
 
 #define MIB (1ull << 20)
 
-/* --- tables ------------------------------------------------------------------------- */
+/* --- tables --------------------------------------------------------------- */
 
 static struct vu_memory_region region(uint64_t gpa, uint64_t size, uint64_t uva,
 				      uint64_t offset)
@@ -268,7 +268,7 @@ START_TEST(memory_truncated_under_us_needs_a_reset)
 }
 END_TEST
 
-/* --- dirty log ------------------------------------------------------------------------ */
+/* --- dirty log ------------------------------------------------------------ */
 
 static int tell_log(uint64_t size, uint64_t offset, int fd)
 {
@@ -365,7 +365,7 @@ START_TEST(ring_logged_beyond_the_log_is_refused)
 }
 END_TEST
 
-/* --- in-flight region ------------------------------------------------------------------ */
+/* --- in-flight region ----------------------------------------------------- */
 
 static int ask_inflight(uint16_t queues, uint16_t size, struct vu_inflight *w)
 {

@@ -50,7 +50,7 @@ static int tell_fd_value(uint32_t request, uint64_t value, int fd)
 			     fd < 0 ? 0 : 1);
 }
 
-/* --- U24 to U26: features -------------------------------------------------------------- */
+/* --- U24 to U26: features ------------------------------------------------- */
 
 /* U24: deprecated or repeated messages are accepted and mean nothing. */
 START_TEST(owner_messages_are_ignored)
@@ -140,7 +140,7 @@ START_TEST(protocol_features_out_of_order_close)
 }
 END_TEST
 
-/* --- U19 to U23: rings ------------------------------------------------------------------ */
+/* --- U19 to U23: rings ---------------------------------------------------- */
 
 /* U19: NAK; a question is answered with position 0. */
 START_TEST(ring_that_does_not_exist_is_refused)
@@ -340,7 +340,7 @@ START_TEST(stopping_and_enabling_again_and_again_is_idempotent)
 }
 END_TEST
 
-/* --- U09, U27, U32: eventfds --------------------------------------------------------------- */
+/* --- U09, U27, U32: eventfds ---------------------------------------------- */
 
 /* U27: the one before is closed (the fixture counts). */
 START_TEST(eventfds_replaced_again_and_again)
@@ -404,7 +404,7 @@ START_TEST(ring_without_kick_fd_is_polled)
 }
 END_TEST
 
-/* --- U28, U29: configuration ------------------------------------------------------------------ */
+/* --- U28, U29: configuration ---------------------------------------------- */
 
 static int ask_config(uint32_t offset, uint32_t size, size_t bytes)
 {
@@ -463,7 +463,7 @@ START_TEST(configuration_that_cannot_be_written_is_refused)
 }
 END_TEST
 
-/* --- status and reset -------------------------------------------------------------------------- */
+/* --- status and reset ----------------------------------------------------- */
 
 START_TEST(status_that_is_none_is_refused)
 {

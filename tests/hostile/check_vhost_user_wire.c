@@ -10,7 +10,7 @@ static struct vu_header header(uint32_t request, uint32_t flags, uint32_t size)
 	return (struct vu_header){ request, flags, size };
 }
 
-/* --- U01 to U04: headers --------------------------------------------------------- */
+/* --- U01 to U04: headers -------------------------------------------------- */
 
 /* U01: reassemble. */
 START_TEST(message_that_comes_byte_by_byte_is_served)
@@ -189,7 +189,7 @@ START_TEST(request_of_another_feature_is_refused)
 }
 END_TEST
 
-/* --- U05 to U08: descriptors ------------------------------------------------------- */
+/* --- U05 to U08: descriptors ---------------------------------------------- */
 
 /* U05: NAK; surplus and unwanted descriptors are closed. */
 START_TEST(too_many_fds_are_refused)
@@ -356,7 +356,7 @@ START_TEST(fd_of_the_wrong_type_is_refused)
 }
 END_TEST
 
-/* --- U37: the back-end's channel ------------------------------------------------------ */
+/* --- U37: the back-end's channel ------------------------------------------ */
 
 /* U37: rubbish is ignored, a peer that does not read blocks nobody. */
 START_TEST(backend_channel_full_of_rubbish_is_harmless)
@@ -408,7 +408,7 @@ START_TEST(backend_channel_nobody_reads_is_bounded)
 }
 END_TEST
 
-/* --- U40 to U43: connections ------------------------------------------------------------ */
+/* --- U40 to U43: connections ---------------------------------------------- */
 
 /* U40: CLOSE after a bounded number of replies. */
 START_TEST(front_end_that_never_reads_is_dropped)

@@ -44,7 +44,7 @@ static inline void quiet(void *arg, enum pvio_log_level level,
 	(void)message;
 }
 
-/* --- answers (hostile-input words) -------------------------------------------- */
+/* --- answers (hostile-input words) ---------------------------------------- */
 
 /* Done: acknowledged with 0. */
 #define expect_ok(call) ck_assert_int_eq((call), 0)
@@ -84,7 +84,7 @@ static inline void expect_closed(void)
 	ck_assert_int_eq(rc, -EPIPE);
 }
 
-/* --- making a connection -------------------------------------------------------- */
+/* --- making a connection -------------------------------------------------- */
 
 static inline void hostile_connect(void)
 {
@@ -180,7 +180,7 @@ static inline int hostile_memfd(uint64_t bytes)
 	return fd;
 }
 
-/* --- fixture --------------------------------------------------------------------- */
+/* --- fixture -------------------------------------------------------------- */
 
 static inline void hostile_begin(const char *model, const char *transport)
 {

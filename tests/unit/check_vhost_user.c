@@ -11,7 +11,7 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
-/* --- life ------------------------------------------------------------------------ */
+/* --- life ----------------------------------------------------------------- */
 
 START_TEST(device_serves_requests)
 {
@@ -197,7 +197,7 @@ START_TEST(in_band_notifications_take_the_place_of_eventfds)
 }
 END_TEST
 
-/* --- where front-ends come from ------------------------------------------------------ */
+/* --- where front-ends come from ------------------------------------------- */
 
 static int listen_at(const char *path)
 {
@@ -322,7 +322,7 @@ START_TEST(impossible_sockets_are_refused)
 }
 END_TEST
 
-/* --- back-ends that misbehave (U44, U45) -------------------------------------- */
+/* --- back-ends that misbehave (U44, U45) ---------------------------------- */
 
 START_TEST(front_end_refuses_answers_that_are_none)
 {
@@ -363,7 +363,7 @@ START_TEST(front_end_refuses_answers_that_are_none)
 }
 END_TEST
 
-/* --- configuration, queues ------------------------------------------------------------- */
+/* --- configuration, queues ------------------------------------------------ */
 
 START_TEST(change_of_configuration_is_told)
 {

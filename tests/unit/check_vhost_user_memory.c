@@ -12,7 +12,7 @@
 #include <sys/mman.h>
 #include <sys/wait.h>
 
-/* --- memory ------------------------------------------------------------------------------ */
+/* --- memory --------------------------------------------------------------- */
 
 /* DIMMs come and go while a disk is being written and read. */
 START_TEST(memory_changes_under_requests_in_flight)
@@ -119,7 +119,7 @@ START_TEST(memory_is_told_once_for_every_pair)
 }
 END_TEST
 
-/* --- dirty log ------------------------------------------------------------------------------ */
+/* --- dirty log ------------------------------------------------------------ */
 
 static bool is_dirty(const uint8_t *log, uint64_t gpa)
 {
@@ -224,7 +224,7 @@ START_TEST(every_page_written_is_in_the_dirty_log)
 }
 END_TEST
 
-/* --- kill -9 ----------------------------------------------------------------------------------- */
+/* --- kill -9 -------------------------------------------------------------- */
 
 /* A process that serves a disk at rig.path until it is killed. */
 static pid_t serve_file(const char *image)

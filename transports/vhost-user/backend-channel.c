@@ -54,7 +54,7 @@ void vu_channel_fini(struct vu_session *s)
 	s->channel.err_pending = NULL;
 }
 
-/* --- sending ---------------------------------------------------------------- */
+/* --- sending -------------------------------------------------------------- */
 
 static void channel_prepare(struct vu_channel *c, uint32_t request,
 			    uint32_t size, unsigned int ring)
@@ -148,7 +148,7 @@ void vu_channel_ring_error(struct vu_session *s, unsigned int ring)
 	vu_channel_send(s);
 }
 
-/* --- receiving -------------------------------------------------------------- */
+/* --- receiving ------------------------------------------------------------ */
 
 /* Nothing was asked, so nothing is an answer. */
 static void channel_readable(evutil_socket_t fd, short what, void *arg)

@@ -91,7 +91,7 @@ static bool regions_have_twins(const struct vu_region *r, unsigned int nr)
 	return false;
 }
 
-/* --- applying a table ------------------------------------------------------- */
+/* --- applying a table ----------------------------------------------------- */
 
 static bool memory_is_logging(const struct vu_session *s)
 {
@@ -194,7 +194,7 @@ static int memory_change(struct vu_session *s, struct vu_region *regions,
 	return VU_LATER;
 }
 
-/* --- messages --------------------------------------------------------------- */
+/* --- messages ------------------------------------------------------------- */
 
 /* Is @regions what is in force?  QEMU sends its table for each queue pair. */
 static bool regions_are_current(const struct vu_session *s,
@@ -354,7 +354,7 @@ int vu_rem_mem_reg(struct vu_session *s, struct vu_message *msg)
 	return memory_change(s, regions, s->nr_regions - 1);
 }
 
-/* --- the dirty log ---------------------------------------------------------- */
+/* --- the dirty log -------------------------------------------------------- */
 
 bool vu_log_covers(const struct vu_session *s, uint64_t gpa, uint64_t len)
 {

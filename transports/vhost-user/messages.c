@@ -60,7 +60,7 @@ int vu_refuse(struct vu_session *s, const char *fmt, ...)
 	return -EINVAL;
 }
 
-/* --- features --------------------------------------------------------------- */
+/* --- features ------------------------------------------------------------- */
 
 static uint64_t offered_features(const struct vu_session *s)
 {
@@ -227,7 +227,7 @@ static int ignore(struct vu_session *s, struct vu_message *msg)
 	return VU_DONE;
 }
 
-/* --- configuration space ---------------------------------------------------- */
+/* --- configuration space -------------------------------------------------- */
 
 /* Does the message carry as many bytes as it says, within the space? */
 static bool config_is_legal(const struct vu_message *msg)
@@ -287,7 +287,7 @@ static int send_rarp(struct vu_session *s, struct vu_message *msg)
 	return VU_DONE;
 }
 
-/* --- status and reset ------------------------------------------------------- */
+/* --- status and reset ----------------------------------------------------- */
 
 static int reset_device(struct vu_session *s, struct vu_message *msg)
 {
@@ -325,7 +325,7 @@ static int set_status(struct vu_session *s, struct vu_message *msg)
 	return VU_LATER;
 }
 
-/* --- the table -------------------------------------------------------------- */
+/* --- the table ------------------------------------------------------------ */
 
 #define ROW(request_, min_, max_, min_fds_, max_fds_, feature_, reply_, fn_) \
 	{                                                                    \

@@ -25,7 +25,7 @@
 #define HINT_INTERVAL_S  2
 #define HINT_LOOKS       5
 
-/* --- rings that nobody kicks ------------------------------------------------ */
+/* --- rings that nobody kicks ---------------------------------------------- */
 
 static void poll_rings(evutil_socket_t fd, short what, void *arg)
 {
@@ -54,7 +54,7 @@ void vu_poll_begin(struct vu_session *s)
 		poll_rings(-1, 0, s);
 }
 
-/* --- kick and call ---------------------------------------------------------- */
+/* --- kick and call -------------------------------------------------------- */
 
 /*
  * The ring that an eventfd message is for.  NULL when the number, the "no fd"
@@ -154,7 +154,7 @@ int vu_vring_kick(struct vu_session *s, struct vu_message *msg)
 	return VU_DONE;
 }
 
-/* --- error ------------------------------------------------------------------ */
+/* --- error ---------------------------------------------------------------- */
 
 /*
  * Make sure that @fd is an eventfd, and non-blocking.  Of all descriptors

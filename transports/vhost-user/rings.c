@@ -79,7 +79,7 @@ struct vu_ring *vu_ring_find(struct vu_session *s, uint32_t index)
 	return index < s->nr_rings ? &s->rings[index] : NULL;
 }
 
-/* --- one step for every ring ------------------------------------------------ */
+/* --- one step for every ring ---------------------------------------------- */
 
 static void walk_go_on(struct vu_session *s)
 {
@@ -116,7 +116,7 @@ void vu_rings_each(struct vu_session *s, vu_step_fn *step, vu_then_fn *then)
 	walk_go_on(s);
 }
 
-/* --- start ------------------------------------------------------------------ */
+/* --- start ---------------------------------------------------------------- */
 
 static bool ring_is_ready(const struct vu_session *s, unsigned int i)
 {
@@ -263,7 +263,7 @@ int vu_ring_start_if_ready(struct vu_session *s, unsigned int i)
 	return VU_LATER;
 }
 
-/* --- stop ------------------------------------------------------------------- */
+/* --- stop ----------------------------------------------------------------- */
 
 static void ring_stopped(struct vu_session *s)
 {
@@ -387,7 +387,7 @@ void vu_reset(struct vu_session *s, vu_then_fn *then)
 	vu_rings_each(s, ring_stop_step, ring_all_stopped);
 }
 
-/* --- notes ------------------------------------------------------------------ */
+/* --- notes ---------------------------------------------------------------- */
 
 int vu_set_vring_num(struct vu_session *s, struct vu_message *msg)
 {

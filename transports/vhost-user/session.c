@@ -42,7 +42,7 @@ bool vu_has_protocol(const struct vu_session *s, enum vu_protocol_feature bit)
 	return s->protocol_features >> bit & 1;
 }
 
-/* --- sending ---------------------------------------------------------------- */
+/* --- sending -------------------------------------------------------------- */
 
 static void session_sent(struct vu_session *s, int rc)
 {
@@ -84,7 +84,7 @@ void vu_reply_u64(struct vu_session *s, uint64_t value)
 	vu_reply(s, &value, sizeof(value), -1);
 }
 
-/* --- receiving -------------------------------------------------------------- */
+/* --- receiving ------------------------------------------------------------ */
 
 void vu_message_done(struct vu_session *s, int rc)
 {
@@ -161,7 +161,7 @@ static void session_timed_out(evutil_socket_t fd, short what, void *arg)
 	session_ended(arg, -ETIMEDOUT);
 }
 
-/* --- the end ---------------------------------------------------------------- */
+/* --- the end -------------------------------------------------------------- */
 
 static void session_free(struct vu_session *s)
 {
@@ -246,7 +246,7 @@ void vu_session_close(struct vu_session *s)
 	pvio_worker_schedule(s->vu->control, &s->close_job);
 }
 
-/* --- the beginning ---------------------------------------------------------- */
+/* --- the beginning -------------------------------------------------------- */
 
 static void session_log_peer(struct vu_session *s)
 {

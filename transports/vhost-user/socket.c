@@ -49,7 +49,7 @@ static void socket_serve(struct vu *vu, int fd)
 	}
 }
 
-/* --- server ----------------------------------------------------------------- */
+/* --- server --------------------------------------------------------------- */
 
 static void socket_accept(evutil_socket_t listen_fd, short what, void *arg)
 {
@@ -76,7 +76,7 @@ static void socket_accept(evutil_socket_t listen_fd, short what, void *arg)
 	socket_retry_in(vu, ACCEPT_RETRY_MS);
 }
 
-/* --- client ----------------------------------------------------------------- */
+/* --- client --------------------------------------------------------------- */
 
 static int socket_connect(const char *path)
 {
@@ -118,7 +118,7 @@ static void socket_try(struct vu *vu)
 		vu->retry_ms *= 2;
 }
 
-/* --- all three -------------------------------------------------------------- */
+/* --- all three ------------------------------------------------------------ */
 
 static void socket_retry(evutil_socket_t fd, short what, void *arg)
 {

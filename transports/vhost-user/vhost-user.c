@@ -34,7 +34,7 @@
 #define VU_DEFAULT_RECONNECT_MS 1000
 #define VU_DEFAULT_TIMEOUT_MS   10000
 
-/* --- configuration ---------------------------------------------------------- */
+/* --- configuration -------------------------------------------------------- */
 
 /*
  * "socket", "fd", or both: then the socket at that path was opened by somebody
@@ -93,7 +93,7 @@ static int vu_read_config(struct vu *vu, struct pvio_config *cfg)
 	return 0;
 }
 
-/* --- the core's events ------------------------------------------------------ */
+/* --- the core's events ---------------------------------------------------- */
 
 /* On the control worker: send what workers have asked for. */
 static void vu_send_calls(struct pvio_task *task)
@@ -157,7 +157,7 @@ static void vu_describe(void *transport, char *text, size_t size)
 		 s ? s->protocol_features : 0);
 }
 
-/* --- life ------------------------------------------------------------------- */
+/* --- life ----------------------------------------------------------------- */
 
 static void vu_detach(void *transport)
 {

@@ -170,7 +170,7 @@ struct vu {
 	void *stop_arg;
 };
 
-/* --- socket.c --------------------------------------------------------------- */
+/* --- socket.c ------------------------------------------------------------- */
 
 int vu_socket_open(struct vu *vu);
 void vu_socket_close(struct vu *vu);
@@ -180,7 +180,7 @@ void vu_socket_resume(struct vu *vu);
 void vu_socket_again(struct vu *vu);
 int vu_socket_check_given(struct vu *vu);
 
-/* --- session.c -------------------------------------------------------------- */
+/* --- session.c ------------------------------------------------------------ */
 
 /* Serve the front-end at @fd.  Takes @fd, also on failure. */
 int vu_session_create(struct vu *vu, int fd);
@@ -197,7 +197,7 @@ bool vu_has_protocol(const struct vu_session *s, enum vu_protocol_feature bit);
 /* vhost-user.c: the session is gone. */
 void vu_session_gone(struct vu *vu);
 
-/* --- messages.c ------------------------------------------------------------- */
+/* --- messages.c ----------------------------------------------------------- */
 
 struct vu_row;
 void vu_message_handle(struct vu_session *s);
@@ -206,7 +206,7 @@ void vu_message_answer(struct vu_session *s, int rc);
 /* Say why a message is refused.  Returns -EINVAL. */
 int vu_refuse(struct vu_session *s, const char *fmt, ...) pvio_printf(2, 3);
 
-/* --- memory.c --------------------------------------------------------------- */
+/* --- memory.c ------------------------------------------------------------- */
 
 int vu_set_mem_table(struct vu_session *s, struct vu_message *msg);
 int vu_add_mem_reg(struct vu_session *s, struct vu_message *msg);
@@ -218,7 +218,7 @@ int vu_memory_relog(struct vu_session *s, vu_then_fn *then);
 bool vu_log_covers(const struct vu_session *s, uint64_t gpa, uint64_t len);
 void vu_memory_fini(struct vu_session *s);
 
-/* --- rings.c ---------------------------------------------------------------- */
+/* --- rings.c -------------------------------------------------------------- */
 
 int vu_rings_init(struct vu_session *s);
 void vu_rings_fini(struct vu_session *s);
@@ -247,7 +247,7 @@ int vu_get_vring_base(struct vu_session *s, struct vu_message *msg);
 int vu_set_vring_enable(struct vu_session *s, struct vu_message *msg);
 bool vu_is_packed(const struct vu_session *s);
 
-/* --- notify.c --------------------------------------------------------------- */
+/* --- notify.c ------------------------------------------------------------- */
 
 int vu_set_vring_kick(struct vu_session *s, struct vu_message *msg);
 int vu_set_vring_call(struct vu_session *s, struct vu_message *msg);
@@ -258,7 +258,7 @@ void vu_ring_signal_error(struct vu_session *s, unsigned int ring);
 /* Look at rings that nobody will kick, every now and then. */
 void vu_poll_begin(struct vu_session *s);
 
-/* --- inflight.c ------------------------------------------------------------- */
+/* --- inflight.c ----------------------------------------------------------- */
 
 int vu_get_inflight_fd(struct vu_session *s, struct vu_message *msg);
 int vu_set_inflight_fd(struct vu_session *s, struct vu_message *msg);
@@ -267,7 +267,7 @@ int vu_inflight_part(struct vu_session *s, unsigned int ring,
 		     struct pvio_inflight **inflight);
 void vu_inflight_fini(struct vu_session *s);
 
-/* --- backend-channel.c ------------------------------------------------------ */
+/* --- backend-channel.c ---------------------------------------------------- */
 
 int vu_channel_init(struct vu_session *s);
 void vu_channel_fini(struct vu_session *s);
