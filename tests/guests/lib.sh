@@ -540,6 +540,7 @@ switch_steps()
 		$net_steps
 		step "network up" net_up 52:54:00:00:00:02 10.0.0.2/24
 		step "the other guest" until_true 60 ping -c 1 -W 1 10.0.0.1
+		step "it serves" until_true 60 nettool tcp 10.0.0.1 5001 send 8 1
 		net_io 10.0.0.1 ${1-}
 		step "tell it to stop" nc 10.0.0.1 5002 -w 5 </dev/null
 	END

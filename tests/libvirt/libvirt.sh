@@ -164,6 +164,7 @@ progress_since()
 for p in libvirtd virsh qemu-system-x86_64; do
 	command -v $p >/dev/null || skip_all "$p is not installed"
 done
+[ "$(cat /proc/self/setgroups)" = allow ] || skip_all "libvirtd needs root"
 libvirt_private || skip_all "cannot mount private directories"
 run_case libvirt-io io_case
 run_case libvirt-restart restart_case
