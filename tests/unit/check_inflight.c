@@ -301,7 +301,7 @@ static void die_and_recover(unsigned int flags, unsigned int rounds)
 	for (i = 0; i < n; i++)
 		expect_recovery(&first[i]);
 	/* And the recovery dies as well, everywhere. */
-	for (i = rounds % 3; i < n; i += 17) {
+	for (i = rounds % 3; i < n; i += 53) {
 		restore(&first[i]);
 		ck_assert(die_everywhere(work_recover));
 		for (j = 0; j < nr_states; j++)
@@ -320,7 +320,7 @@ END_TEST
 
 START_TEST(packed_request_is_answered_once_wherever_we_die)
 {
-	die_and_recover(GUEST_RING_PACKED, (unsigned int)_i * 2 + 1);
+	die_and_recover(GUEST_RING_PACKED, (unsigned int)_i * 3);
 }
 END_TEST
 
@@ -611,14 +611,14 @@ int main(void)
 	SRunner *runner;
 	int failed;
 
-	tcase_set_timeout(tcase, 120);
+	tcase_set_timeout(tcase, 600);
 	tcase_add_checked_fixture(tcase, NULL, teardown);
 	tcase_add_loop_test(tcase,
 			    split_request_is_answered_once_wherever_we_die, 0,
 			    2);
 	tcase_add_loop_test(tcase,
 			    packed_request_is_answered_once_wherever_we_die, 0,
-			    4);
+			    3);
 	tcase_add_loop_test(tcase, unpopped_recovered_chain_is_popped_again, 0,
 			    2);
 	tcase_add_loop_test(tcase,
