@@ -26,6 +26,11 @@
 #define RING_MEM     (4u << 20)
 #define RING_SIZE    256
 #define RING_SEGMENT 64
+/*
+ * Answers that one flush publishes, at most.  16 outstanding, packed: 1 a flush
+ * cost 78 ns a buffer, 4 to 8 cost 35 to 37, 16 (the driver waits) 52.
+ */
+#define RING_BATCH   8
 
 struct ring_options {
 	unsigned int cpu[2];
@@ -119,17 +124,17 @@ static int ring_setup(struct ring_bench *b, unsigned int flags)
 	return 0;
 }
 
-/* One look of the device: answer what there is, publish it. */
+/* One look of the device, as a model's: answer what there is, publish it. */
 static unsigned long device_turn(struct ring_bench *b)
 {
 	struct pvio_chain *chain;
 	unsigned long n = 0;
 
-	while ((chain = pvio_vq_pop(b->vq))) {
+	while (n < RING_BATCH && (chain = pvio_vq_pop(b->vq))) {
 		pvio_vq_push(b->vq, chain, chain->writable);
-		pvio_vq_flush(b->vq);
 		n++;
 	}
+	pvio_vq_flush(b->vq);
 	return n;
 }
 
@@ -143,7 +148,11 @@ static void *device_thread(void *arg)
 	return NULL;
 }
 
-/* One look of the driver: add one if there is room, reap what is used. */
+/*
+ * One look of the driver: add one if there is room, reap one if there is one.
+ * Looking for more than that made it 51 instead of 34 ns (packed, 64): a look
+ * at what is not there yet takes the line from the device that writes it.
+ */
 static bool driver_turn(struct ring_bench *b, unsigned long *started)
 {
 	bool reaped = false;
@@ -156,7 +165,7 @@ static bool driver_turn(struct ring_bench *b, unsigned long *started)
 		guest_ring_expose(b->ring);
 		++*started;
 	}
-	while (guest_ring_reap(b->ring, &len))
+	if (guest_ring_reap(b->ring, &len))
 		reaped = true;
 	return reaped;
 }
