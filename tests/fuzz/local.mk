@@ -8,8 +8,11 @@ FUZZ_SECONDS = 60
 fuzz_targets = \
 	block \
 	config \
+	inflight \
 	memory \
 	net \
+	packed \
+	split \
 	vhost_user \
 	$(NULL)
 FUZZ_TARGETS = $(fuzz_targets)
@@ -48,6 +51,27 @@ tests_fuzz_replay_vhost_user_SOURCES = tests/fuzz/replay.c \
 	tests/fuzz/fuzz_vhost_user.c
 tests_fuzz_replay_vhost_user_CPPFLAGS = $(replay_cppflags)vhost_user\"
 tests_fuzz_replay_vhost_user_LDADD = $(test_libs)
+
+check_PROGRAMS += tests/fuzz/replay_inflight
+TESTS += tests/fuzz/replay_inflight
+tests_fuzz_replay_inflight_SOURCES = tests/fuzz/replay.c tests/fuzz/fuzz_ring.h \
+	tests/fuzz/fuzz_inflight.c
+tests_fuzz_replay_inflight_CPPFLAGS = $(replay_cppflags)inflight\"
+tests_fuzz_replay_inflight_LDADD = $(test_libs)
+
+check_PROGRAMS += tests/fuzz/replay_packed
+TESTS += tests/fuzz/replay_packed
+tests_fuzz_replay_packed_SOURCES = tests/fuzz/replay.c tests/fuzz/fuzz_ring.h \
+	tests/fuzz/fuzz_packed.c
+tests_fuzz_replay_packed_CPPFLAGS = $(replay_cppflags)packed\"
+tests_fuzz_replay_packed_LDADD = $(test_libs)
+
+check_PROGRAMS += tests/fuzz/replay_split
+TESTS += tests/fuzz/replay_split
+tests_fuzz_replay_split_SOURCES = tests/fuzz/replay.c tests/fuzz/fuzz_ring.h \
+	tests/fuzz/fuzz_split.c
+tests_fuzz_replay_split_CPPFLAGS = $(replay_cppflags)split\"
+tests_fuzz_replay_split_LDADD = $(test_libs)
 
 fuzz:
 	@FUZZ_CC='$(FUZZ_CC)' FUZZ_SECONDS='$(FUZZ_SECONDS)' \
