@@ -122,7 +122,7 @@ static void stream_up(void)
 	char config[256];
 
 	peer_listen();
-	stream_config(config, "reconnect_ms = 1;");
+	stream_config(config, "reconnect_ms = 100;");
 	rig_up(&rig, "net0", config, "", &plain);
 	peer_accept();
 }
