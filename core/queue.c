@@ -164,6 +164,11 @@ const void *pvio_chain_table(struct pvio_vq *vq, uint64_t gpa, uint32_t len,
 	if (unlikely(*entries > vq->chain_max))
 		return NULL;
 
+	/*
+	 * It may lie over the ring, so that bytes are read again in another
+	 * role: no double fetch, since neither copy stands for the other.
+	 */
+	pvio_memory_request_begin();
 	table = pvio_map_at(vq->map, &vq->hint, gpa, len);
 	if (likely(table && (uintptr_t)table % sizeof(uint64_t) == 0))
 		return table;

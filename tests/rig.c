@@ -547,6 +547,18 @@ void rig_expect_sound(struct rig *rig)
 	ck_assert_uint_eq(rig->vq->nr_in_flight, 0);
 }
 
+void rig_expect_refused(struct rig *rig, struct rig_chain bad,
+			enum pvio_fault fault)
+{
+	struct rig_chain good = rig_add(rig, "r16 w8");
+
+	ck_assert_uint_eq(rig_serve(rig), 1);
+	rig_expect_used(rig, bad.id, 0);
+	rig_expect_used(rig, good.id, 8);
+	ck_assert_uint_eq(rig_faults(rig, fault), 1);
+	rig_expect_sound(rig);
+}
+
 void rig_expect_reset(struct rig *rig)
 {
 	uint64_t eventfd_value;

@@ -121,6 +121,9 @@ uint64_t rig_faults(const struct rig *rig, enum pvio_fault fault);
 /* A good request is served, nothing was written where it may not be, and each
  * chain was answered at most once. */
 void rig_expect_sound(struct rig *rig);
+/* Chain @bad is given back with length 0 for @fault, and all is well. */
+void rig_expect_refused(struct rig *rig, struct rig_chain bad,
+			enum pvio_fault fault);
 /* The queue asked for a reset, does nothing any more, and works after it. */
 void rig_expect_reset(struct rig *rig);
 /* Only the second part of rig_expect_sound(). */

@@ -29,18 +29,6 @@ static void teardown(void)
 	rig_fini(&rig);
 }
 
-/* The chain is given back with length 0 for @fault; the queue goes on. */
-static void expect_refused(struct rig_chain bad, enum pvio_fault fault)
-{
-	struct rig_chain good = rig_add(&rig, "r16 w8");
-
-	ck_assert_uint_eq(rig_serve(&rig), 1);
-	rig_expect_used(&rig, bad.id, 0);
-	rig_expect_used(&rig, good.id, 8);
-	ck_assert_uint_eq(rig_faults(&rig, fault), 1);
-	rig_expect_sound(&rig);
-}
-
 /* R01: a descriptor that points at itself */
 START_TEST(chain_that_points_at_itself_gets_length_0)
 {
@@ -49,7 +37,7 @@ START_TEST(chain_that_points_at_itself_gets_length_0)
 	rig_desc(&rig, bad, 0)->flags |= VRING_DESC_F_NEXT;
 	rig_desc(&rig, bad, 0)->next = bad.first;
 	rig_publish(&rig, bad);
-	expect_refused(bad, PVIO_FAULT_LOOP);
+	rig_expect_refused(&rig, bad, PVIO_FAULT_LOOP);
 }
 END_TEST
 
@@ -61,7 +49,7 @@ START_TEST(chain_that_loops_gets_length_0)
 	rig_desc(&rig, bad, 3)->flags |= VRING_DESC_F_NEXT;
 	rig_desc(&rig, bad, 3)->next = bad.first + 1;
 	rig_publish(&rig, bad);
-	expect_refused(bad, PVIO_FAULT_LOOP);
+	rig_expect_refused(&rig, bad, PVIO_FAULT_LOOP);
 }
 END_TEST
 
@@ -71,7 +59,7 @@ START_TEST(chain_longer_than_the_queue_gets_length_0)
 	struct rig_chain bad = rig_add(
 		&rig, "r1 (r1 r1 r1 r1 r1 r1 r1 r1 r1 r1 r1 r1 r1 r1 r1 w1)");
 
-	expect_refused(bad, PVIO_FAULT_LOOP);
+	rig_expect_refused(&rig, bad, PVIO_FAULT_LOOP);
 }
 END_TEST
 
@@ -94,7 +82,7 @@ START_TEST(next_past_the_table_gets_length_0)
 
 	rig_desc(&rig, bad, 0)->next = SIZE;
 	rig_publish(&rig, bad);
-	expect_refused(bad, PVIO_FAULT_HEAD);
+	rig_expect_refused(&rig, bad, PVIO_FAULT_HEAD);
 }
 END_TEST
 
@@ -162,7 +150,8 @@ START_TEST(refusing_is_bounded_in_one_pop)
 }
 END_TEST
 
-static void *keep_adding(void *arg)
+/* Peeks at the device's private index: a race, and only in this test. */
+static __attribute__((no_sanitize("thread"))) void *keep_adding(void *arg)
 {
 	struct vring_avail *avail = guest_ring_raw_driver(rig.ring);
 	const bool *stop = arg;
@@ -221,14 +210,14 @@ END_TEST
 /* R09 */
 START_TEST(buffer_outside_memory_gets_length_0)
 {
-	expect_refused(rig_add(&rig, "r16 w64@hole"), PVIO_FAULT_ADDRESS);
+	rig_expect_refused(&rig, rig_add(&rig, "r16 w64@hole"), PVIO_FAULT_ADDRESS);
 }
 END_TEST
 
 /* R10 */
 START_TEST(buffer_that_wraps_gets_length_0)
 {
-	expect_refused(rig_add(&rig, "r16 w64@wrap"), PVIO_FAULT_ADDRESS);
+	rig_expect_refused(&rig, rig_add(&rig, "r16 w64@wrap"), PVIO_FAULT_ADDRESS);
 }
 END_TEST
 
@@ -274,7 +263,7 @@ END_TEST
 /* R12 */
 START_TEST(buffer_that_runs_into_a_hole_gets_length_0_and_no_byte)
 {
-	expect_refused(rig_add(&rig, "r16 w64 w64@edge"), PVIO_FAULT_ADDRESS);
+	rig_expect_refused(&rig, rig_add(&rig, "r16 w64 w64@edge"), PVIO_FAULT_ADDRESS);
 }
 END_TEST
 
@@ -302,7 +291,7 @@ START_TEST(loop_of_empty_descriptors_gets_length_0)
 	rig_desc(&rig, bad, 1)->flags |= VRING_DESC_F_NEXT;
 	rig_desc(&rig, bad, 1)->next = bad.first;
 	rig_publish(&rig, bad);
-	expect_refused(bad, PVIO_FAULT_LOOP);
+	rig_expect_refused(&rig, bad, PVIO_FAULT_LOOP);
 }
 END_TEST
 
@@ -334,7 +323,7 @@ START_TEST(total_length_of_4_gib_gets_length_0)
 		rig_desc(&rig, bad, i)->len = 1u << 30;
 	}
 	rig_publish(&rig, bad);
-	expect_refused(bad, PVIO_FAULT_ORDER);
+	rig_expect_refused(&rig, bad, PVIO_FAULT_ORDER);
 	pvio_vq_stop(rig.vq);
 	pvio_map_put(map);
 	pvio_mapping_put(region.mapping);
@@ -349,14 +338,14 @@ START_TEST(huge_length_gets_length_0)
 
 	rig_desc(&rig, bad, 1)->len = UINT32_MAX;
 	rig_publish(&rig, bad);
-	expect_refused(bad, PVIO_FAULT_ADDRESS);
+	rig_expect_refused(&rig, bad, PVIO_FAULT_ADDRESS);
 }
 END_TEST
 
 /* R16 */
 START_TEST(readable_after_writable_gets_length_0)
 {
-	expect_refused(rig_add(&rig, "r16 w64 r16"), PVIO_FAULT_ORDER);
+	rig_expect_refused(&rig, rig_add(&rig, "r16 w64 r16"), PVIO_FAULT_ORDER);
 }
 END_TEST
 
@@ -367,183 +356,6 @@ START_TEST(readable_segment_is_not_written)
 
 	ck_assert_uint_eq(rig_serve(&rig), 1);
 	rig_expect_used(&rig, id.id, 0);
-	rig_expect_sound(&rig);
-}
-END_TEST
-
-/* R18 */
-START_TEST(indirect_without_the_feature_gets_length_0)
-{
-	struct rig_chain bad;
-
-	rig_fini(&rig);
-	rig_init(&rig, SIZE, 0);
-	bad = rig_add(&rig, "(r16 w1)");
-	expect_refused(bad, PVIO_FAULT_INDIRECT);
-}
-END_TEST
-
-/* R19 */
-START_TEST(table_in_a_table_gets_length_0)
-{
-	struct rig_chain bad = rig_chain(&rig, "(r16 w1)");
-
-	rig.table[1].flags = VRING_DESC_F_INDIRECT;
-	rig.table[1].addr = rig.table_gpa;
-	rig.table[1].len = 16;
-	rig_publish(&rig, bad);
-	expect_refused(bad, PVIO_FAULT_INDIRECT);
-}
-END_TEST
-
-/* R20 */
-START_TEST(indirect_with_next_gets_length_0)
-{
-	struct rig_chain bad = rig_chain(&rig, "(r16 w1) w1");
-
-	rig_publish(&rig, bad);
-	expect_refused(bad, PVIO_FAULT_INDIRECT);
-}
-END_TEST
-
-/* R21 */
-START_TEST(table_of_no_or_odd_length_gets_length_0)
-{
-	static const uint32_t len[] = { 0, 1, 15, 17, (SIZE + 1) * 16,
-					UINT32_MAX, 0x10000000 };
-
-	rig_desc(&rig, rig_chain(&rig, "r1"), 0); /* not at 0 */
-	for (size_t i = 0; i < pvio_array_size(len); i++) {
-		struct rig_chain bad = rig_chain(&rig, "(r16 w1)");
-
-		rig_desc(&rig, bad, 0)->len = len[i];
-		rig_publish(&rig, bad);
-		ck_assert_uint_eq(rig_serve(&rig), 0);
-		rig_expect_used(&rig, bad.id, 0);
-		ck_assert_uint_eq(rig_faults(&rig, PVIO_FAULT_INDIRECT),
-				  i + 1);
-	}
-	rig_expect_sound(&rig);
-}
-END_TEST
-
-/* R22 */
-START_TEST(table_outside_memory_gets_length_0)
-{
-	struct rig_chain bad = rig_chain(&rig, "(r16 w1)");
-
-	rig_desc(&rig, bad, 0)->addr = RIG_HOLE_GPA - 16;
-	rig_publish(&rig, bad);
-	expect_refused(bad, PVIO_FAULT_ADDRESS);
-}
-END_TEST
-
-/* Put the last table at @gpa instead. */
-static void move_table(struct rig_chain chain, uint64_t gpa)
-{
-	uint8_t image[4 * 16];
-	unsigned int i;
-
-	rig_publish(&rig, chain);
-	memcpy(image, guest_host(&rig.mem, rig_desc(&rig, chain, 0)->addr),
-	       sizeof(image));
-	for (i = 0; i < rig_desc(&rig, chain, 0)->len; i++)
-		rig_poke(&rig, guest_host(&rig.mem, gpa + i), &image[i], 1);
-	rig_desc(&rig, chain, 0)->addr = gpa;
-	rig_poke(&rig,
-		 (uint8_t *)guest_ring_raw_desc(rig.ring) + chain.first * 16,
-		 &gpa, 8);
-}
-
-/* R22: it may lie across regions, and anywhere */
-START_TEST(table_across_regions_or_unaligned_is_served)
-{
-	static const uint64_t place[] = { RIG_HIGH_GPA - 16, RIG_HIGH_GPA - 9,
-					  RIG_LOW_GPA + 1 };
-
-	for (size_t i = 0; i < pvio_array_size(place); i++) {
-		struct rig_chain chain = rig_chain(&rig, "(r16 w9)");
-
-		move_table(chain, place[i]);
-		ck_assert_uint_eq(rig_serve(&rig), 1);
-		rig_expect_used(&rig, chain.id, 9);
-	}
-	rig_expect_sound(&rig);
-}
-END_TEST
-
-/* R23 */
-START_TEST(write_flag_of_a_table_is_ignored)
-{
-	struct rig_chain chain = rig_chain(&rig, "(r16 w9)");
-
-	rig_desc(&rig, chain, 0)->flags |= VRING_DESC_F_WRITE;
-	rig_publish(&rig, chain);
-	ck_assert_uint_eq(rig_serve(&rig), 1);
-	rig_expect_used(&rig, chain.id, 9);
-	rig_expect_sound(&rig);
-}
-END_TEST
-
-/* R24 */
-START_TEST(descriptors_and_then_a_table_are_served)
-{
-	struct rig_chain id = rig_add(&rig, "r16 r4 (r1 w9 w2)");
-	struct pvio_chain *chain = pvio_vq_pop(rig.vq);
-
-	ck_assert_ptr_nonnull(chain);
-	ck_assert_uint_eq(chain->readable, 21);
-	ck_assert_uint_eq(chain->writable, 11);
-	pvio_vq_push(rig.vq, chain, 11);
-	pvio_vq_flush(rig.vq);
-	rig_expect_used(&rig, id.id, 11);
-	rig_expect_sound(&rig);
-}
-END_TEST
-
-/* R25 */
-START_TEST(next_past_an_indirect_table_gets_length_0)
-{
-	struct rig_chain bad = rig_chain(&rig, "(r16 w1 w1)");
-
-	rig.table[1].next = 3;
-	rig_publish(&rig, bad);
-	expect_refused(bad, PVIO_FAULT_INDIRECT);
-}
-END_TEST
-
-/* R25 */
-START_TEST(loop_in_an_indirect_table_gets_length_0)
-{
-	struct rig_chain bad = rig_chain(&rig, "(r16 w1 w1)");
-
-	rig.table[2].flags |= VRING_DESC_F_NEXT;
-	rig.table[2].next = 1;
-	rig_publish(&rig, bad);
-	expect_refused(bad, PVIO_FAULT_LOOP);
-}
-END_TEST
-
-/* R25: within a table the order is the driver's */
-START_TEST(table_in_any_order_is_served)
-{
-	struct rig_chain id = rig_chain(&rig, "(r16 w1 r3 w9)");
-	struct pvio_chain *chain;
-
-	rig.table[0].next = 2;
-	rig.table[2].next = 3;
-	rig.table[3].flags |= VRING_DESC_F_NEXT;
-	rig.table[3].next = 1;
-	rig.table[1].flags &= (uint16_t)~VRING_DESC_F_NEXT;
-	rig_publish(&rig, id);
-	chain = pvio_vq_pop(rig.vq);
-	ck_assert_ptr_nonnull(chain);
-	ck_assert_uint_eq(chain->readable, 19);
-	ck_assert_uint_eq(chain->writable, 10);
-	ck_assert_uint_eq(pvio_chain_writable(chain)[0].iov_len, 9);
-	pvio_vq_push(rig.vq, chain, 10);
-	pvio_vq_flush(rig.vq);
-	rig_expect_used(&rig, id.id, 10);
 	rig_expect_sound(&rig);
 }
 END_TEST
@@ -860,38 +672,23 @@ CHECK_MAIN("split ring, hostile", setup, teardown,
 	   chain_that_points_at_itself_gets_length_0,
 	   chain_that_loops_gets_length_0,
 	   chain_longer_than_the_queue_gets_length_0,
-	   chain_as_long_as_the_queue_is_served,
-	   next_past_the_table_gets_length_0, head_past_the_table_is_skipped,
+	   chain_as_long_as_the_queue_is_served, next_past_the_table_gets_length_0,
+	   head_past_the_table_is_skipped,
 	   available_index_that_jumps_asks_for_reset,
 	   available_index_that_goes_back_asks_for_reset,
 	   available_index_a_whole_ring_ahead_is_served,
-	   refusing_is_bounded_in_one_pop,
-	   live_available_index_cannot_hold_a_pop,
-	   head_in_flight_is_not_taken_twice,
-	   buffer_outside_memory_gets_length_0,
+	   refusing_is_bounded_in_one_pop, live_available_index_cannot_hold_a_pop,
+	   head_in_flight_is_not_taken_twice, buffer_outside_memory_gets_length_0,
 	   buffer_that_wraps_gets_length_0,
 	   buffer_across_regions_is_translated_in_pieces,
 	   many_buffers_across_regions_are_served,
 	   buffer_that_runs_into_a_hole_gets_length_0_and_no_byte,
-	   empty_descriptors_are_skipped,
-	   loop_of_empty_descriptors_gets_length_0,
+	   empty_descriptors_are_skipped, loop_of_empty_descriptors_gets_length_0,
 	   total_length_of_4_gib_gets_length_0, huge_length_gets_length_0,
-	   readable_after_writable_gets_length_0,
-	   readable_segment_is_not_written,
-	   indirect_without_the_feature_gets_length_0,
-	   table_in_a_table_gets_length_0, indirect_with_next_gets_length_0,
-	   table_of_no_or_odd_length_gets_length_0,
-	   table_outside_memory_gets_length_0,
-	   table_across_regions_or_unaligned_is_served,
-	   write_flag_of_a_table_is_ignored,
-	   descriptors_and_then_a_table_are_served,
-	   next_past_an_indirect_table_gets_length_0,
-	   loop_in_an_indirect_table_gets_length_0,
-	   table_in_any_order_is_served,
+	   readable_after_writable_gets_length_0, readable_segment_is_not_written,
 	   descriptor_that_changes_is_used_as_it_was_checked,
-	   buffer_on_the_ring_does_not_touch_our_state,
-	   used_ring_is_not_read_back, unknown_flags_are_ignored,
-	   only_bit_0_of_available_flags_counts,
+	   buffer_on_the_ring_does_not_touch_our_state, used_ring_is_not_read_back,
+	   unknown_flags_are_ignored, only_bit_0_of_available_flags_counts,
 	   used_event_is_honoured_over_the_wrap,
 	   looking_at_an_empty_ring_is_harmless,
 	   in_order_holds_with_a_refused_chain_in_between,

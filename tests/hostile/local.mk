@@ -60,10 +60,26 @@ tests_hostile_check_packed_CPPFLAGS = $(test_cppflags)
 tests_hostile_check_packed_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_hostile_check_packed_LDADD = $(test_libs)
 
+check_PROGRAMS += tests/hostile/check_rings_all
+TESTS += tests/hostile/check_rings_all
+tests_hostile_check_rings_all_SOURCES = \
+	tests/hostile/check_rings_all.c $(ring_rig)
+tests_hostile_check_rings_all_CPPFLAGS = $(test_cppflags)
+tests_hostile_check_rings_all_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_hostile_check_rings_all_LDADD = $(test_libs)
+
 check_PROGRAMS += tests/hostile/check_split
 TESTS += tests/hostile/check_split
 tests_hostile_check_split_SOURCES = tests/hostile/check_split.c $(ring_rig)
 tests_hostile_check_split_CPPFLAGS = $(test_cppflags)
 tests_hostile_check_split_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_hostile_check_split_LDADD = $(test_libs)
+
+check_PROGRAMS += tests/hostile/check_split_indirect
+TESTS += tests/hostile/check_split_indirect
+tests_hostile_check_split_indirect_SOURCES = \
+	tests/hostile/check_split_indirect.c $(ring_rig)
+tests_hostile_check_split_indirect_CPPFLAGS = $(test_cppflags)
+tests_hostile_check_split_indirect_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_hostile_check_split_indirect_LDADD = $(test_libs)
 endif
