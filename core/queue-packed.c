@@ -352,9 +352,9 @@ static inline void packed_stage(struct pvio_vq *vq, struct pvio_chain *chain,
 	} else {
 		/* Ordered by barrier B of the first one, in publish. */
 		pvio_guest_store(packed_word(vq, vq->next_used), word);
+		if (unlikely(vq->logging))
+			packed_log_desc(vq, vq->next_used);
 	}
-	if (unlikely(vq->logging))
-		packed_log_desc(vq, vq->next_used);
 	if (unlikely(vq->inflight))
 		pvio_inflight_packed_stage(vq->inflight, chain->inflight);
 	vq->nr_staged = (uint16_t)(vq->nr_staged + chain->nr_desc);
@@ -382,6 +382,9 @@ bool pvio_packed_publish(struct pvio_vq *vq)
 	/* Barrier B: the batch and its data are written before this word. */
 	pvio_guest_store_release(packed_word(vq, vq->first_staged),
 				 vq->first_word);
+	/* After the store: a mark before it may be collected too early. */
+	if (unlikely(vq->logging))
+		packed_log_desc(vq, vq->first_staged);
 	if (unlikely(vq->inflight))
 		pvio_inflight_packed_published(vq->inflight);
 	vq->desc_in_flight -= staged;
