@@ -11,3 +11,6 @@ dist_man_MANS += \
 	docs/pvioctl.1 \
 	docs/pviod.8 \
 	$(NULL)
+
+EXTRA_DIST += docs/architecture.md
+EXTRA_DIST += docs/performance.md
