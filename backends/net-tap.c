@@ -374,7 +374,7 @@ static pvio_cold void tap_gone(struct tap_port *port, int err)
 }
 
 /*
- * What a read that failed means: false, no more for now.  EFAULT would be guest
+ * What a read that failed means: false, there is no more.  EFAULT would be guest
  * memory that was truncated, which the queue finds out for itself.
  */
 static bool tap_read_error(struct tap_port *port)
@@ -411,7 +411,7 @@ static bool tap_accept(struct tap_port *port, const struct pvio_net_room *room,
 	return pvio_net_rx_wants(rx, head, len);
 }
 
-/* Read one frame.  False: there is none for now, or no buffer for it. */
+/* Read one frame.  False: none has come, or there is no buffer for it. */
 static bool tap_receive(struct tap_port *port)
 {
 	struct virtio_net_hdr_mrg_rxbuf hdr;
