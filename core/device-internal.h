@@ -6,7 +6,8 @@
  *	device-status.c  features, status, reset, breaking
  *	device-queue.c   running, starting and stopping queues
  *	device-notify.c  kicks and notifications, and their descriptors
- *	device-memory.c  new memory under running queues
+ *	device-memory.c  new memory under running queues; keeping quiet
+ *	device-call.c    the control worker's work, asked for by other threads
  *	device-operation.c  how control has a queue's worker do something
  *	device-stats.c   counters as JSON
  */
@@ -68,6 +69,7 @@ struct pvio_vq_control {
 	/* the queue's worker */
 	enum pvio_queue_mode mode;
 	bool is_draining;
+	bool is_fresh;	     /* nothing was written to the ring yet */
 	bool is_deaf;	     /* kicked without requests: has been said */
 	uint64_t first_kick; /* stats.kicks at start */
 	struct pvio_job drained;
@@ -98,7 +100,8 @@ struct pvio_device {
 	bool is_started;
 	uint16_t queue_size;
 	uint8_t *config; /* owned; model_ops->config_size bytes */
-	uint8_t config_generation;
+	uint32_t config_changes;
+	bool owes_config; /* one happened while suspended */
 
 	unsigned int nr_queues;
 	struct pvio_vq *vqs;		  /* owned */
@@ -107,7 +110,7 @@ struct pvio_device {
 
 	/* control writes, workers read with pvio_load_once() */
 	uint8_t status;
-	bool is_held;	/* the driver has not said DRIVER_OK yet */
+	bool is_held;	/* no DRIVER_OK yet, or quiet */
 	/* any thread; atomic */
 	bool is_broken;
 	bool break_is_posted;
@@ -122,6 +125,7 @@ struct pvio_device {
 	unsigned int nr_ops; /* of queues */
 	enum pvio_device_exclusive exclusive;
 	unsigned int exclusive_left; /* queues it waits for */
+	unsigned int quiet;   /* set of enum pvio_quiet */
 	struct pvio_map *new_map; /* owned; set_memory's, wanted or under way */
 	pvio_done_fn *memory_done;
 	void *memory_arg;
@@ -173,6 +177,9 @@ void pvio_queue_notify_init(struct pvio_vq *vq);
 void pvio_queue_take_kicks(const struct pvio_vq *vq);
 /* Queue's worker, idle. */
 void pvio_queue_drop_fds(struct pvio_vq *vq);
+
+/* device-status.c: @status or @quiet changed. */
+void pvio_device_hold(struct pvio_device *dev);
 
 /* device-memory.c */
 void pvio_device_remap_begin(struct pvio_device *dev);

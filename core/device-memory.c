@@ -12,6 +12,8 @@
  *
  * For its transport the queue runs all the while.  One that cannot start, since
  * its ring is not in the new map, breaks: the driver must reset.
+ *
+ * A device that keeps quiet drains in the same way, and then is held.
  */
 #include "device-internal.h"
 
@@ -97,4 +99,36 @@ void pvio_device_set_memory(struct pvio_device *dev, struct pvio_map *map,
 	dev->memory_done = done;
 	dev->memory_arg = arg;
 	pvio_device_settle(dev);
+}
+
+/* --- quiet ---------------------------------------------------------------- */
+
+/*
+ * A move to the memory that the device has: it stops every queue, which drains
+ * it, and starts it again where it stood; and what is held serves nothing.
+ */
+void pvio_device_quiesce(struct pvio_device *dev, enum pvio_quiet reason,
+			 pvio_done_fn *done, void *arg)
+{
+	bool was_held = dev->is_held;
+
+	if (dev->memory_done) {
+		done(arg, -EBUSY);
+		return;
+	}
+	dev->quiet |= reason;
+	pvio_device_hold(dev);
+	if (dev->nr_waiters)
+		/* A reset stops them as well: wait for that one. */
+		pvio_device_reset(dev, done, arg);
+	else if (was_held || !pvio_device_any_running(dev))
+		done(arg, 0);
+	else
+		pvio_device_set_memory(dev, pvio_map_get(dev->map), done, arg);
+}
+
+void pvio_device_unquiesce(struct pvio_device *dev, enum pvio_quiet reason)
+{
+	dev->quiet &= ~(unsigned int)reason;
+	pvio_device_hold(dev);
 }

@@ -92,6 +92,16 @@ static void queue_run(struct pvio_job *job)
 	/* DRIVER_OK, or the next start, schedules it again. */
 	if (unlikely(!queue_may_run(vq)))
 		return;
+	/*
+	 * What the ring says of kicks is from an earlier life: only from a
+	 * known state can we turn them off.  Not before we may run, since until
+	 * then the ring is not ours to touch (virtio 1.4, 2.1.2).  We look at
+	 * whatever the driver put there before, so what came in between is seen.
+	 */
+	if (unlikely(ctl->is_fresh)) {
+		ctl->is_fresh = false;
+		(void)pvio_vq_enable_kick(vq);
+	}
 	pvio_vq_disable_kick(vq);
 	if (likely(vq->enabled))
 		result = ops->kick(vq->dev->model, vq);
@@ -143,12 +153,7 @@ static int queue_begin(struct pvio_vq *vq)
 {
 	if (vq->kick_event && event_add(vq->kick_event, NULL))
 		return -ENOMEM;
-	/*
-	 * What the ring says of kicks is from an earlier life: only from a
-	 * known state can the run job turn them off.  It looks at whatever the
-	 * driver put there before, so it does not matter what comes in between.
-	 */
-	(void)pvio_vq_enable_kick(vq);
+	vq->control->is_fresh = true;
 	vq->control->mode = PVIO_QUEUE_POLLED;
 	vq->control->first_kick = vq->stats.kicks;
 	vq->control->is_deaf = false;

@@ -8,6 +8,7 @@
  *	0 --> ACKNOWLEDGE, DRIVER --> FEATURES_OK --> DRIVER_OK
  *	        (any order)            sticks after      queues serve
  *	                               set_features
+ *	DRIVER_OK --> SUSPEND: drained, DRIVER_OK off; --> DRIVER_OK again
  *	any --> FAILED: only 0 is taken
  *	any --> NEEDS_RESET: ours alone
  *	any --> 0: a reset, done when the register reads 0
@@ -26,7 +27,8 @@
 #define STATUS_KNOWN                                               \
 	(VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER |    \
 	 VIRTIO_CONFIG_S_DRIVER_OK | VIRTIO_CONFIG_S_FEATURES_OK | \
-	 VIRTIO_CONFIG_S_NEEDS_RESET | VIRTIO_CONFIG_S_FAILED)
+	 VIRTIO_CONFIG_S_SUSPEND | VIRTIO_CONFIG_S_NEEDS_RESET |   \
+	 VIRTIO_CONFIG_S_FAILED)
 
 /* Bits of the queue and the transport, not of the device type (2.2). */
 #define FEATURES_COMMON_FIRST 24
@@ -39,7 +41,10 @@
 	(PVIO_BIT(VIRTIO_RING_F_INDIRECT_DESC) |                            \
 	 PVIO_BIT(VIRTIO_RING_F_EVENT_IDX) | PVIO_BIT(VIRTIO_F_VERSION_1) | \
 	 PVIO_BIT(VIRTIO_F_RING_PACKED) | PVIO_BIT(VIRTIO_F_IN_ORDER) |     \
-	 PVIO_BIT(VIRTIO_F_NOTIFICATION_DATA) | PVIO_BIT(VIRTIO_F_RING_RESET))
+	 PVIO_BIT(VIRTIO_F_NOTIFICATION_DATA) |                             \
+	 PVIO_BIT(VIRTIO_F_NOTIF_CONFIG_DATA) |                             \
+	 PVIO_BIT(VIRTIO_F_RING_RESET) | PVIO_BIT(VIRTIO_F_SUSPEND) |       \
+	 PVIO_BIT(VIRTIO_F_ACCESS_PLATFORM))
 
 /* --- features ------------------------------------------------------------ */
 
@@ -121,26 +126,74 @@ bool pvio_device_is_live(const struct pvio_device *dev)
 	return pvio_device_any_running(dev);
 }
 
+void pvio_device_hold(struct pvio_device *dev)
+{
+	bool was_held = dev->is_held;
+	uint8_t status = dev->status;
+	bool hold = ((status & ~VIRTIO_CONFIG_S_NEEDS_RESET) &&
+		     !(status & VIRTIO_CONFIG_S_DRIVER_OK)) ||
+		    dev->quiet;
+	unsigned int i;
+
+	pvio_store_once(&dev->is_held, hold);
+	for (i = 0; was_held && !hold && i < dev->nr_queues; i++) {
+		struct pvio_vq_control *ctl = &dev->controls[i];
+
+		if (ctl->is_running && !ctl->go.is_busy)
+			pvio_queue_op_begin(&ctl->go, NULL, NULL);
+	}
+}
+
 static void status_store(struct pvio_device *dev, uint8_t status)
 {
-	bool hold = (status & ~VIRTIO_CONFIG_S_NEEDS_RESET) &&
-		    !(status & VIRTIO_CONFIG_S_DRIVER_OK);
-
 	pvio_store_once(&dev->status, status);
-	pvio_store_once(&dev->is_held, hold);
+	pvio_device_hold(dev);
+}
+
+/* --- suspend (virtio 1.4, 2.1.2) ------------------------------------------ */
+
+/* All that was in flight is finished, and the driver has been notified. */
+static void suspend_done(void *arg, int rc)
+{
+	struct pvio_device *dev = arg;
+	uint8_t status = dev->status;
+
+	dev->quiet &= ~(unsigned int)PVIO_QUIET_SUSPEND;
+	if (rc < 0)
+		pvio_device_break(dev, "could not suspend");
+	/* A reset came in between, or the device broke. */
+	if (rc == 0 && (status & VIRTIO_CONFIG_S_DRIVER_OK) &&
+	    !(status & VIRTIO_CONFIG_S_NEEDS_RESET))
+		status = (uint8_t)((status & ~VIRTIO_CONFIG_S_DRIVER_OK) |
+				   VIRTIO_CONFIG_S_SUSPEND);
+	status_store(dev, status);
+}
+
+static void suspend_end(struct pvio_device *dev)
+{
+	bool owes = dev->owes_config;
+
+	dev->owes_config = false;
+	if (owes && dev->transport_ops->notify_config)
+		dev->transport_ops->notify_config(dev->transport);
 }
 
 /* What the driver may turn the register into by writing @status. */
 static uint8_t status_next(const struct pvio_device *dev, uint8_t status)
 {
 	const uint8_t ours = VIRTIO_CONFIG_S_NEEDS_RESET;
+	const uint8_t suspend = VIRTIO_CONFIG_S_SUSPEND;
 	uint8_t old = dev->status;
 	uint8_t added = status & (uint8_t)~old;
 
 	if ((old & VIRTIO_CONFIG_S_FAILED) || (status & ~STATUS_KNOWN))
 		return old;
-	if ((old & ~ours & ~status) || (added & ours))
+	if ((old & ~ours & ~suspend & ~status) || (added & ours))
 		return old;
+	/* Set by us when it is done; cleared by going on. */
+	added &= (uint8_t)~suspend;
+	if (added & VIRTIO_CONFIG_S_DRIVER_OK)
+		old &= (uint8_t)~suspend;
 	if ((added & VIRTIO_CONFIG_S_FEATURES_OK) && !dev->features_valid)
 		added &= (uint8_t)~VIRTIO_CONFIG_S_FEATURES_OK;
 	if ((added & VIRTIO_CONFIG_S_DRIVER_OK) &&
@@ -149,25 +202,36 @@ static uint8_t status_next(const struct pvio_device *dev, uint8_t status)
 	return old | added;
 }
 
+/* Does writing @status ask for a suspend?  Only of a device that runs. */
+static bool status_suspends(const struct pvio_device *dev, uint8_t old,
+			    uint8_t status)
+{
+	const uint8_t runs = VIRTIO_CONFIG_S_DRIVER_OK;
+
+	return (status & VIRTIO_CONFIG_S_SUSPEND) && (old & runs) &&
+	       (dev->status & runs) &&
+	       pvio_device_has_feature(dev, VIRTIO_F_SUSPEND) &&
+	       !(dev->status & (VIRTIO_CONFIG_S_NEEDS_RESET |
+				VIRTIO_CONFIG_S_FAILED));
+}
+
 void pvio_device_set_status(struct pvio_device *dev, uint8_t status,
 			    pvio_done_fn *done, void *arg)
 {
-	bool was_held = dev->is_held;
-	unsigned int i;
+	uint8_t old = dev->status, next;
 
 	if (status == 0) {
 		pvio_device_reset(dev, done, arg);
 		return;
 	}
 	if (dev->nr_waiters == 0) {
-		status_store(dev, status_next(dev, status));
-		for (i = 0; was_held && !dev->is_held && i < dev->nr_queues;
-		     i++) {
-			struct pvio_vq_control *ctl = &dev->controls[i];
-
-			if (ctl->is_running && !ctl->go.is_busy)
-				pvio_queue_op_begin(&ctl->go, NULL, NULL);
-		}
+		next = status_next(dev, status);
+		status_store(dev, next);
+		if ((old & ~next) & VIRTIO_CONFIG_S_SUSPEND)
+			suspend_end(dev);
+		if (status_suspends(dev, old, status))
+			pvio_device_quiesce(dev, PVIO_QUIET_SUSPEND,
+					    suspend_done, dev);
 	}
 	done(arg, 0);
 }
@@ -193,6 +257,7 @@ static void reset_finish(struct pvio_device *dev)
 		dev->model_ops->reset(dev->model);
 	dev->features = (struct pvio_features){ { 0, 0 } };
 	dev->features_valid = false;
+	dev->owes_config = false;
 	pvio_store_once(&dev->is_broken, false);
 	status_store(dev, 0);
 	dev->exclusive = PVIO_DEVICE_SHARED;

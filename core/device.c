@@ -352,7 +352,8 @@ int pvio_device_write_config(struct pvio_device *dev, size_t offset,
 			     const void *buf, size_t len)
 {
 	if (!dev->model_ops->write_config || len == 0 ||
-	    !pvio_range_ok(offset, len, dev->model_ops->config_size))
+	    !pvio_range_ok(offset, len, dev->model_ops->config_size) ||
+	    (dev->status & VIRTIO_CONFIG_S_SUSPEND))
 		return -EINVAL;
 	return dev->model_ops->write_config(dev->model, offset, buf, len);
 }
@@ -372,15 +373,18 @@ int pvio_device_set_mtu(struct pvio_device *dev, uint16_t mtu)
 	return dev->model_ops->set_mtu(dev->model, mtu);
 }
 
-uint8_t pvio_device_config_generation(struct pvio_device *dev)
+uint32_t pvio_device_config_changes(const struct pvio_device *dev)
 {
-	return dev->config_generation;
+	return dev->config_changes;
 }
 
 void pvio_device_config_changed(struct pvio_device *dev)
 {
-	dev->config_generation++;
-	if (pvio_device_is_live(dev) && dev->transport_ops->notify_config)
+	dev->config_changes++;
+	/* Told after the resume, when that comes (virtio 1.4, 2.1.2). */
+	if (dev->status & VIRTIO_CONFIG_S_SUSPEND)
+		dev->owes_config = true;
+	else if (pvio_device_is_live(dev) && dev->transport_ops->notify_config)
 		dev->transport_ops->notify_config(dev->transport);
 }
 

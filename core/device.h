@@ -44,6 +44,17 @@ int pvio_device_create_from(const char *name, struct pvio_config *cfg,
 			    struct pvio_worker *const workers[],
 			    unsigned int nr_workers, struct pvio_device **dev);
 
+/* --- from other threads ---------------------------------------------------- */
+
+/*
+ * Have @begin done on the control worker, and wait until it has called @done.
+ * Any thread but the queues' workers; on the control worker itself, or while
+ * that is not running, this thread turns it (pvio_device_wait()).  Returns
+ * what @done was given.
+ */
+typedef void pvio_begin_fn(void *arg, pvio_done_fn *done, void *done_arg);
+int pvio_device_call(struct pvio_device *dev, pvio_begin_fn *begin, void *arg);
+
 /* --- identity ------------------------------------------------------------ */
 uint32_t pvio_device_id(const struct pvio_device *dev);
 const struct pvio_model_ops *pvio_device_model(const struct pvio_device *dev);
@@ -90,6 +101,24 @@ void pvio_device_set_status(struct pvio_device *dev, uint8_t status,
  */
 void pvio_device_reset(struct pvio_device *dev, pvio_done_fn *done, void *arg);
 
+/* Why a device serves nothing, though its driver would have it: a set. */
+enum pvio_quiet {
+	PVIO_QUIET_TRANSPORT = 1 << 0, /* no bus mastering, or powered down */
+	PVIO_QUIET_HOST = 1 << 1,      /* pvio_device_pause() */
+	PVIO_QUIET_SUSPEND = 1 << 2,   /* the driver asked for it (core) */
+};
+
+/*
+ * Serve nothing, and touch no guest memory: a PCI function whose bus mastering
+ * is off, a VM that is paused.  @done when all that was in flight is finished.
+ * Resume goes on where it was.  What has been negotiated, and which queues run,
+ * stays; queues may be started, stopped and reset meanwhile.  Idempotent.
+ * @rc: 0, or -EBUSY: a change of memory is under way.
+ */
+void pvio_device_quiesce(struct pvio_device *dev, enum pvio_quiet reason,
+			 pvio_done_fn *done, void *arg);
+void pvio_device_unquiesce(struct pvio_device *dev, enum pvio_quiet reason);
+
 /* --- configuration space ------------------------------------------------- */
 
 size_t pvio_device_config_size(const struct pvio_device *dev);
@@ -99,7 +128,8 @@ void pvio_device_read_config(struct pvio_device *dev, size_t offset, void *buf,
 /* -EINVAL: past the end, read-only, or a value that is not legal. */
 int pvio_device_write_config(struct pvio_device *dev, size_t offset,
 			     const void *buf, size_t len);
-uint8_t pvio_device_config_generation(struct pvio_device *dev);
+/* How often it has changed. */
+uint32_t pvio_device_config_changes(const struct pvio_device *dev);
 
 /*
  * What a front-end asks of a network card: announce the guest, which moved

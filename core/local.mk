@@ -8,6 +8,7 @@ library_sources += \
 	core/config-value.c \
 	core/config.c \
 	core/config.h \
+	core/device-call.c \
 	core/device-internal.h \
 	core/device-memory.c \
 	core/device-notify.c \

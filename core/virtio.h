@@ -23,6 +23,18 @@
 #define VIRTIO_F_RING_RESET 40
 #endif
 
+#ifndef VIRTIO_F_NOTIF_CONFIG_DATA
+#define VIRTIO_F_NOTIF_CONFIG_DATA 39
+#endif
+#ifndef VIRTIO_F_SUSPEND
+#define VIRTIO_F_SUSPEND 43
+#endif
+
+/* virtio 1.4, 2.1: status */
+#ifndef VIRTIO_CONFIG_S_SUSPEND
+#define VIRTIO_CONFIG_S_SUSPEND 0x10
+#endif
+
 /* virtio 1.4, 5.1.3: network feature bits */
 #ifndef VIRTIO_NET_F_GUEST_USO4
 #define VIRTIO_NET_F_GUEST_USO4 54

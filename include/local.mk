@@ -2,8 +2,12 @@
 pvioincludedir = $(includedir)/pvio
 pvioinclude_HEADERS = \
 	include/pvio/device.h \
+	include/pvio/doorbell.h \
 	include/pvio/log.h \
 	include/pvio/loopback.h \
+	include/pvio/memory.h \
+	include/pvio/mmio.h \
+	include/pvio/pci.h \
 	include/pvio/pvio.h \
 	include/pvio/worker.h \
 	$(NULL)

@@ -52,6 +52,16 @@ int pvio_device_start(struct pvio_device *dev);
  */
 void pvio_device_stop(struct pvio_device *dev);
 
+/*
+ * Serve nothing for a while, as when the VM is paused: requests in flight are
+ * finished and their driver is notified; when this returns the device touches
+ * no guest memory until it is resumed.  Registers, status and queues stay as
+ * they are.  Any thread but a queue's worker (see pvio-pci(3), Threads).
+ * 0, or -EBUSY: another thread is changing its memory.  Idempotent.
+ */
+int pvio_device_pause(struct pvio_device *dev);
+void pvio_device_resume(struct pvio_device *dev);
+
 /* Stop if needed, and free.  NULL is allowed. */
 void pvio_device_destroy(struct pvio_device *dev);
 

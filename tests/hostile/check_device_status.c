@@ -208,10 +208,10 @@ START_TEST(the_generation_changes_with_the_configuration)
 	char answer[8];
 
 	for (i = 0; i < 4; i++) {
-		seen[i] = pvio_device_config_generation(rig.dev);
+		seen[i] = pvio_device_config_changes(rig.dev);
 		ck_assert(i == 0 || seen[i] != seen[i - 1]);
 		/* A look changes nothing. */
-		ck_assert_uint_eq(pvio_device_config_generation(rig.dev),
+		ck_assert_uint_eq(pvio_device_config_changes(rig.dev),
 				  seen[i]);
 		pvio_device_command(rig.dev, "poke", "", answer, 8);
 	}

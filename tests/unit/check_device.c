@@ -283,7 +283,7 @@ END_TEST
 
 START_TEST(configuration_changes_are_told_and_counted)
 {
-	uint8_t before = pvio_device_config_generation(rig.dev);
+	uint8_t before = pvio_device_config_changes(rig.dev);
 	char answer[64];
 	uint32_t le;
 
@@ -292,7 +292,7 @@ START_TEST(configuration_changes_are_told_and_counted)
 					     sizeof(answer)),
 			 0);
 	ck_assert_uint_eq(guest_device_config_changes(rig.gd), 0);
-	ck_assert_uint_ne(pvio_device_config_generation(rig.dev), before);
+	ck_assert_uint_ne(pvio_device_config_changes(rig.dev), before);
 	rig_run(0);
 	pvio_device_command(rig.dev, "poke", "", answer, sizeof(answer));
 	ck_assert_uint_eq(guest_device_config_changes(rig.gd), 1);
