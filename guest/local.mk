@@ -17,3 +17,6 @@ guest_sources += \
 	guest/vhost-user.c \
 	guest/vhost-user.h \
 	$(NULL)
+
+# The freestanding guest: see guest/baremetal/boot.h.
+EXTRA_DIST += guest/baremetal/boot.h
