@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 library_sources += \
 	transports/loopback/loopback.c \
+	transports/vfio-user/protocol.h \
 	transports/vhost-user/backend-channel.c \
 	transports/vhost-user/inflight.c \
 	transports/vhost-user/memory.c \
