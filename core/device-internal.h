@@ -87,6 +87,12 @@ enum pvio_device_exclusive {
 };
 
 #define PVIO_RESET_WAITERS 8
+#define PVIO_QUIET_WAITERS 8
+
+struct pvio_waiter {
+	pvio_done_fn *done;
+	void *arg;
+};
 
 struct pvio_device {
 	char *name; /* owned */
@@ -130,10 +136,10 @@ struct pvio_device {
 	pvio_done_fn *memory_done;
 	void *memory_arg;
 	unsigned int nr_waiters; /* for a reset, wanted or under way */
-	struct {
-		pvio_done_fn *done;
-		void *arg;
-	} waiters[PVIO_RESET_WAITERS];
+	struct pvio_waiter waiters[PVIO_RESET_WAITERS];
+	unsigned int nr_quiet;	  /* who waits until all has drained ... */
+	unsigned int nr_quieting; /* ... the first so many by what is going on */
+	struct pvio_waiter quiet_waiters[PVIO_QUIET_WAITERS];
 
 	struct pvio_log_limit log_limit;
 };
@@ -183,6 +189,7 @@ void pvio_device_hold(struct pvio_device *dev);
 
 /* device-memory.c */
 void pvio_device_remap_begin(struct pvio_device *dev);
+void pvio_device_quiet_begin(struct pvio_device *dev);
 
 /* device-status.c */
 void pvio_device_break_init(struct pvio_device *dev);

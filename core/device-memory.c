@@ -13,11 +13,28 @@
  * For its transport the queue runs all the while.  One that cannot start, since
  * its ring is not in the new map, breaks: the driver must reset.
  *
- * A device that keeps quiet drains in the same way, and then is held.
+ * To keep quiet is to move to the memory that the device has: that drains every
+ * queue and starts it again where it stood, and what is held serves nothing.
+ * Who asks for it while it goes on waits for the next one.
  */
 #include "device-internal.h"
 
 #include <errno.h>
+#include <string.h>
+
+static void quiet_done(struct pvio_device *dev)
+{
+	struct pvio_waiter waiters[PVIO_QUIET_WAITERS];
+	unsigned int i, n = dev->nr_quieting;
+
+	memcpy(waiters, dev->quiet_waiters, sizeof(waiters));
+	dev->nr_quiet -= n;
+	dev->nr_quieting = 0;
+	memmove(dev->quiet_waiters, dev->quiet_waiters + n,
+		dev->nr_quiet * sizeof(*waiters));
+	for (i = 0; i < n; i++)
+		waiters[i].done(waiters[i].arg, 0);
+}
 
 static void remap_done(struct pvio_device *dev)
 {
@@ -25,8 +42,12 @@ static void remap_done(struct pvio_device *dev)
 	void *arg = dev->memory_arg;
 
 	dev->exclusive = PVIO_DEVICE_SHARED;
-	dev->memory_done = NULL;
-	done(arg, 0);
+	if (dev->nr_quieting) {
+		quiet_done(dev);
+	} else {
+		dev->memory_done = NULL;
+		done(arg, 0);
+	}
 	pvio_device_settle(dev);
 }
 
@@ -45,9 +66,11 @@ static void remap_swap(struct pvio_device *dev)
 	bool is_broken = pvio_load_once(&dev->is_broken);
 	unsigned int i;
 
-	pvio_map_put(dev->map);
-	dev->map = dev->new_map;
-	dev->new_map = NULL;
+	if (!dev->nr_quieting) {
+		pvio_map_put(dev->map);
+		dev->map = dev->new_map;
+		dev->new_map = NULL;
+	}
 
 	dev->exclusive_left = 1;
 	for (i = 0; i < dev->nr_queues; i++) {
@@ -91,7 +114,7 @@ void pvio_device_remap_begin(struct pvio_device *dev)
 void pvio_device_set_memory(struct pvio_device *dev, struct pvio_map *map,
 			    pvio_done_fn *done, void *arg)
 {
-	if (dev->memory_done || dev->nr_waiters) {
+	if (dev->memory_done) {
 		done(arg, -EBUSY);
 		return;
 	}
@@ -103,28 +126,32 @@ void pvio_device_set_memory(struct pvio_device *dev, struct pvio_map *map,
 
 /* --- quiet ---------------------------------------------------------------- */
 
-/*
- * A move to the memory that the device has: it stops every queue, which drains
- * it, and starts it again where it stood; and what is held serves nothing.
- */
+void pvio_device_quiet_begin(struct pvio_device *dev)
+{
+	dev->nr_quieting = dev->nr_quiet;
+	pvio_device_remap_begin(dev);
+}
+
 void pvio_device_quiesce(struct pvio_device *dev, enum pvio_quiet reason,
 			 pvio_done_fn *done, void *arg)
 {
-	bool was_held = dev->is_held;
+	bool is_idle = dev->is_held && dev->exclusive == PVIO_DEVICE_SHARED &&
+		       !dev->nr_waiters && !dev->nr_quiet;
 
-	if (dev->memory_done) {
+	if (dev->nr_quiet == PVIO_QUIET_WAITERS) {
 		done(arg, -EBUSY);
 		return;
 	}
 	dev->quiet |= reason;
 	pvio_device_hold(dev);
-	if (dev->nr_waiters)
-		/* A reset stops them as well: wait for that one. */
-		pvio_device_reset(dev, done, arg);
-	else if (was_held || !pvio_device_any_running(dev))
+	if (is_idle) {
 		done(arg, 0);
-	else
-		pvio_device_set_memory(dev, pvio_map_get(dev->map), done, arg);
+		return;
+	}
+	dev->quiet_waiters[dev->nr_quiet].done = done;
+	dev->quiet_waiters[dev->nr_quiet].arg = arg;
+	dev->nr_quiet++;
+	pvio_device_settle(dev);
 }
 
 void pvio_device_unquiesce(struct pvio_device *dev, enum pvio_quiet reason)

@@ -114,6 +114,8 @@ void pvio_device_settle(struct pvio_device *dev)
 		pvio_device_remap_begin(dev);
 	else if (dev->nr_waiters)
 		pvio_device_reset_begin(dev);
+	else if (dev->nr_quiet)
+		pvio_device_quiet_begin(dev);
 }
 
 /* The last thing that a queue's worker does for a device. */

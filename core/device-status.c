@@ -23,6 +23,7 @@
 #include "device-internal.h"
 
 #include <errno.h>
+#include <string.h>
 
 #define STATUS_KNOWN                                               \
 	(VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER |    \
@@ -240,8 +241,7 @@ void pvio_device_set_status(struct pvio_device *dev, uint8_t status,
 
 static void reset_finish(struct pvio_device *dev)
 {
-	pvio_done_fn *done[PVIO_RESET_WAITERS];
-	void *arg[PVIO_RESET_WAITERS];
+	struct pvio_waiter waiters[PVIO_RESET_WAITERS];
 	unsigned int i, n = dev->nr_waiters;
 
 	for (i = 0; i < dev->nr_queues; i++) {
@@ -263,13 +263,11 @@ static void reset_finish(struct pvio_device *dev)
 	dev->exclusive = PVIO_DEVICE_SHARED;
 
 	/* A callback may ask for the next reset. */
-	for (i = 0; i < n; i++) {
-		done[i] = dev->waiters[i].done;
-		arg[i] = dev->waiters[i].arg;
-	}
+	memcpy(waiters, dev->waiters, sizeof(waiters));
 	dev->nr_waiters = 0;
 	for (i = 0; i < n; i++)
-		done[i](arg[i], 0);
+		waiters[i].done(waiters[i].arg, 0);
+	pvio_device_settle(dev);
 }
 
 static void reset_queue_stopped(void *arg, int rc)

@@ -113,7 +113,7 @@ enum pvio_quiet {
  * is off, a VM that is paused.  @done when all that was in flight is finished.
  * Resume goes on where it was.  What has been negotiated, and which queues run,
  * stays; queues may be started, stopped and reset meanwhile.  Idempotent.
- * @rc: 0, or -EBUSY: a change of memory is under way.
+ * @rc: 0, or -EBUSY: eight wait for that already.
  */
 void pvio_device_quiesce(struct pvio_device *dev, enum pvio_quiet reason,
 			 pvio_done_fn *done, void *arg);
@@ -142,7 +142,7 @@ int pvio_device_set_mtu(struct pvio_device *dev, uint16_t mtu);
 
 /*
  * Give the device a new memory map.  Takes @map, unless @rc is -EBUSY: another
- * set_memory or a reset is under way.  Running queues are paused, drained,
+ * set_memory is under way.  A reset or a quiesce is waited for.  Running queues are paused, drained,
  * moved to the new map and resumed; one whose ring is not in it breaks.
  */
 void pvio_device_set_memory(struct pvio_device *dev, struct pvio_map *map,

@@ -57,7 +57,7 @@ void pvio_device_stop(struct pvio_device *dev);
  * finished and their driver is notified; when this returns the device touches
  * no guest memory until it is resumed.  Registers, status and queues stay as
  * they are.  Any thread but a queue's worker (see pvio-pci(3), Threads).
- * 0, or -EBUSY: another thread is changing its memory.  Idempotent.
+ * 0, or -EBUSY: eight threads are pausing it already.  Idempotent.
  */
 int pvio_device_pause(struct pvio_device *dev);
 void pvio_device_resume(struct pvio_device *dev);

@@ -23,6 +23,14 @@ tests_unit_check_device_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_check_device_LDFLAGS = $(rig_ldflags)
 tests_unit_check_device_LDADD = $(test_libs)
 
+check_PROGRAMS += tests/unit/check_device_quiet
+TESTS += tests/unit/check_device_quiet
+tests_unit_check_device_quiet_SOURCES = tests/unit/check_device_quiet.c $(rig_sources)
+tests_unit_check_device_quiet_CPPFLAGS = $(rig_cppflags)
+tests_unit_check_device_quiet_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_check_device_quiet_LDFLAGS = $(rig_ldflags)
+tests_unit_check_device_quiet_LDADD = $(test_libs)
+
 check_PROGRAMS += tests/unit/check_device_threads
 TESTS += tests/unit/check_device_threads
 tests_unit_check_device_threads_SOURCES = tests/unit/check_device_threads.c $(rig_sources)

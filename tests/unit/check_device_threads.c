@@ -8,6 +8,7 @@
 
 #include "core/worker.h"
 
+#include <errno.h>
 #include <limits.h>
 #include <poll.h>
 #include <pthread.h>
@@ -291,6 +292,54 @@ START_TEST(requests_in_flight_hold_a_reset_back)
 }
 END_TEST
 
+/* --- calls from threads ---------------------------------------------------- */
+
+#define CALLERS 4
+#define CALLS   200
+
+static void *call_over_and_over(void *arg)
+{
+	unsigned int i;
+
+	(void)arg;
+	for (i = 0; i < CALLS; i++) {
+		if (pvio_device_pause(rig.dev) < 0)
+			return "pause";
+		pvio_device_resume(rig.dev);
+	}
+	return NULL;
+}
+
+START_TEST(threads_pause_and_resume_a_device_that_serves)
+{
+	pthread_t caller[CALLERS];
+	struct guest_ring *ring;
+	uint32_t len;
+	unsigned int i;
+	void *failed;
+
+	rig_run(0);
+	ck_assert_int_eq(pvio_worker_start(rig.control), 0);
+	for (i = 0; i < CALLERS; i++)
+		pthread_create(&caller[i], NULL, call_over_and_over, NULL);
+	ring = guest_device_ring(rig.gd, 1);
+	for (i = 0; i < 500; i++) {
+		ck_assert_int_eq(guest_ring_add(ring, rig.seg, 1, 1, &len), 0);
+		guest_ring_publish(ring);
+		guest_device_kick(rig.gd, 1);
+		while (!guest_ring_reap(ring, &len))
+			sched_yield();
+		ck_assert_uint_eq(len, RIG_BUFFER_BYTES);
+	}
+	for (i = 0; i < CALLERS; i++) {
+		pthread_join(caller[i], &failed);
+		ck_assert_ptr_null(failed);
+	}
+	pvio_worker_stop(rig.control);
+	rig_echo(0);
+}
+END_TEST
+
 CHECK_MAIN("device-threads", rig_setup_threads, rig_teardown,
 	   queues_are_served_side_by_side,
 	   memory_polling_and_stats_change_under_load,
@@ -298,4 +347,5 @@ CHECK_MAIN("device-threads", rig_setup_threads, rig_teardown,
 	   when_stop_returns_no_callback_runs_on_any_thread,
 	   polling_can_be_switched_on_and_off_live,
 	   a_ring_that_breaks_needs_a_reset_and_gets_one,
-	   requests_in_flight_hold_a_reset_back)
+	   requests_in_flight_hold_a_reset_back,
+	   threads_pause_and_resume_a_device_that_serves)

@@ -341,7 +341,8 @@ static const struct pvio_transport_ops loopback_ops = {
 			    PVIO_BIT(VIRTIO_F_RING_PACKED) |
 			    PVIO_BIT(VIRTIO_F_IN_ORDER) |
 			    PVIO_BIT(VIRTIO_F_NOTIFICATION_DATA) |
-			    PVIO_BIT(VIRTIO_F_RING_RESET) },
+			    PVIO_BIT(VIRTIO_F_RING_RESET) |
+			    PVIO_BIT(VIRTIO_F_SUSPEND) },
 	.attach		= loopback_attach,
 	.detach		= loopback_detach,
 	.start		= loopback_start,
