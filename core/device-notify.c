@@ -17,12 +17,12 @@
  * worker, and any number of them while it is on its way are one.
  */
 #include "device-internal.h"
+#include "eventfd.h"
 
 #include <errno.h>
 #include <event2/event.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <string.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -89,33 +89,6 @@ void pvio_queue_take_kicks(const struct pvio_vq *vq)
 
 /* --- descriptors --------------------------------------------------------- */
 
-static bool fd_is_eventfd(int fd)
-{
-	char path[32], name[32];
-	struct stat st;
-	ssize_t n;
-
-	/* Anonymous inodes have no type. */
-	if (fstat(fd, &st) < 0 || (st.st_mode & S_IFMT) != 0)
-		return false;
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	n = readlink(path, name, sizeof(name) - 1);
-	/* In a sandbox without /proc the inode has to be enough. */
-	if (n < 0)
-		return errno != EBADF;
-	name[n] = '\0';
-	return strcmp(name, "anon_inode:[eventfd]") == 0;
-}
-
-static int fd_set_nonblocking(int fd)
-{
-	int flags = fcntl(fd, F_GETFL);
-
-	if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0)
-		return -errno;
-	return 0;
-}
-
 /*
  * User-mode Linux is notified by a pipe.  Opened anew it is ours to make
  * nonblocking; and as a reader of it, too, we never get SIGPIPE.
@@ -174,14 +147,14 @@ void pvio_device_vq_set_kick_fd(struct pvio_device *dev, unsigned int index,
 	struct pvio_vq_control *ctl;
 	int rc;
 
-	if (index >= dev->nr_queues || (fd >= 0 && !fd_is_eventfd(fd))) {
+	if (index >= dev->nr_queues || (fd >= 0 && !pvio_eventfd_is(fd))) {
 		done(arg, -EINVAL);
 		return;
 	}
 	ctl = &dev->controls[index];
 	if (!pvio_queue_op_may_begin(dev, &ctl->set_kick, done, arg))
 		return;
-	rc = fd >= 0 ? fd_set_nonblocking(fd) : 0;
+	rc = fd >= 0 ? pvio_eventfd_set_nonblocking(fd) : 0;
 	if (rc < 0) {
 		done(arg, rc);
 		return;
@@ -213,10 +186,10 @@ void pvio_device_vq_set_call_fd(struct pvio_device *dev, unsigned int index,
 	ctl = &dev->controls[index];
 	if (!pvio_queue_op_may_begin(dev, &ctl->set_call, done, arg))
 		return;
-	if (fd >= 0 && !fd_is_eventfd(fd))
+	if (fd >= 0 && !pvio_eventfd_is(fd))
 		rc = pipe_fd = fd_reopen_pipe(fd);
 	else if (fd >= 0)
-		rc = fd_set_nonblocking(fd);
+		rc = pvio_eventfd_set_nonblocking(fd);
 	if (rc < 0) {
 		done(arg, rc);
 		return;

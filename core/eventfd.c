@@ -20,9 +20,12 @@
 #include "util.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -57,6 +60,48 @@ static struct watch_slot *watch_enroll(void)
 	pvio_store_once(&slots[i].tid, (pid_t)syscall(SYS_gettid));
 	own_slot = &slots[i];
 	return own_slot;
+}
+
+bool pvio_eventfd_is(int fd)
+{
+	char path[32], name[32];
+	struct stat st;
+	ssize_t n;
+
+	/* Anonymous inodes have no type. */
+	if (fstat(fd, &st) < 0 || (st.st_mode & S_IFMT) != 0)
+		return false;
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	n = readlink(path, name, sizeof(name) - 1);
+	/* In a sandbox without /proc the inode has to be enough. */
+	if (n < 0)
+		return errno != EBADF;
+	name[n] = '\0';
+	return strcmp(name, "anon_inode:[eventfd]") == 0;
+}
+
+int pvio_eventfd_set_nonblocking(int fd)
+{
+	int flags = fcntl(fd, F_GETFL);
+
+	if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0)
+		return -errno;
+	return 0;
+}
+
+int pvio_eventfd_dup(int fd)
+{
+	int own = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	int rc;
+
+	if (own < 0)
+		return -errno;
+	rc = pvio_eventfd_is(own) ? pvio_eventfd_set_nonblocking(own) : -EINVAL;
+	if (rc < 0) {
+		close(own);
+		return rc;
+	}
+	return own;
 }
 
 int pvio_eventfd_signal(int fd)

@@ -11,7 +11,19 @@
 #ifndef PVIO_CORE_EVENTFD_H
 #define PVIO_CORE_EVENTFD_H
 
+#include <stdbool.h>
+
 #pragma GCC visibility push(default)
+
+/* Is @fd an eventfd?  Without /proc, whatever looks like one. */
+bool pvio_eventfd_is(int fd);
+/* -errno.  The flag is the open file's: the peer shares it, and may undo it. */
+int pvio_eventfd_set_nonblocking(int fd);
+/*
+ * A nonblocking duplicate of @fd, to be closed.  -EINVAL: it is no eventfd;
+ * -EMFILE, -EBADF.
+ */
+int pvio_eventfd_dup(int fd);
 
 /*
  * Add 1 to @fd.  Any thread.  0: done, or the counter is full and so its

@@ -134,6 +134,30 @@ START_TEST(a_write_that_blocks_is_interrupted)
 }
 END_TEST
 
+START_TEST(what_is_duplicated_is_an_eventfd_and_does_not_block)
+{
+	int fd = eventfd(0, 0), own, pipes[2];
+	uint64_t count;
+
+	own = pvio_eventfd_dup(fd);
+	ck_assert_int_ge(own, 0);
+	ck_assert_int_ne(own, fd);
+	ck_assert_int_eq(pvio_eventfd_signal(own), 0);
+	ck_assert_int_eq(read(fd, &count, 8), 8);
+	ck_assert_int_eq(read(own, &count, 8), -1);
+	ck_assert_int_eq(errno, EAGAIN);
+	close(own);
+	close(fd);
+
+	ck_assert_int_eq(pvio_eventfd_dup(fd), -EBADF);
+	ck_assert_int_eq(pipe(pipes), 0);
+	ck_assert_int_eq(pvio_eventfd_dup(pipes[1]), -EINVAL);
+	close(pipes[0]);
+	close(pipes[1]);
+}
+END_TEST
+
 CHECK_MAIN("eventfd", setup, teardown,
 	   a_call_eventfd_that_blocks_costs_only_its_own_device,
-	   a_full_counter_is_no_error, a_write_that_blocks_is_interrupted)
+	   a_full_counter_is_no_error, a_write_that_blocks_is_interrupted,
+	   what_is_duplicated_is_an_eventfd_and_does_not_block)
