@@ -14,6 +14,8 @@ guest_sources += \
 	guest/ring-split.c \
 	guest/ring.c \
 	guest/ring.h \
+	guest/stream.c \
+	guest/stream.h \
 	guest/vhost-user.c \
 	guest/vhost-user.h \
 	$(NULL)

@@ -1,25 +1,18 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * vhost-user.c - the front-end side of vhost-user, message by message
- *
- * The socket is non-blocking, because the back-end may live on a worker that
- * the same thread steps: whoever waits, for room or for a reply, steps it.
  */
 #include "vhost-user.h"
 
 #include "core/util.h"
-#include "core/worker.h"
+#include "stream.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
-#define VU_TIMEOUT_MS   20000
-#define VU_SEND_MAX_FDS 253
-#define VU_MAX_BYTES    65536
+#define VU_TIMEOUT_MS 20000
+#define VU_MAX_BYTES  65536
 
 void guest_vu_adopt(struct guest_vu *vu, int fd, struct pvio_worker *step)
 {
@@ -31,20 +24,10 @@ void guest_vu_adopt(struct guest_vu *vu, int fd, struct pvio_worker *step)
 int guest_vu_connect(struct guest_vu *vu, const char *path,
 		     struct pvio_worker *step)
 {
-	struct sockaddr_un addr = { .sun_family = AF_UNIX };
-	int fd, rc;
+	int fd = guest_stream_connect(path);
 
-	if (strlen(path) >= sizeof(addr.sun_path))
-		return -ENAMETOOLONG;
-	strcpy(addr.sun_path, path);
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
-		return -errno;
-	if (connect(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0) {
-		rc = -errno;
-		close(fd);
-		return rc;
-	}
+		return fd;
 	guest_vu_adopt(vu, fd, step);
 	return 0;
 }
@@ -56,71 +39,18 @@ void guest_vu_close(struct guest_vu *vu)
 	vu->fd = -1;
 }
 
-/* Wait for @events, no longer than until @end. */
-static int vu_wait(struct guest_vu *vu, short events, uint64_t end)
+static struct guest_stream vu_stream(const struct guest_vu *vu)
 {
-	struct pollfd pfd = { .fd = vu->fd, .events = events };
-	bool is_mine = vu->step && pvio_worker_is_mine(vu->step);
-
-	for (;;) {
-		bool did = is_mine && pvio_worker_step(vu->step);
-		uint64_t now = pvio_now_ns();
-
-		if (poll(&pfd, 1, 0) > 0)
-			return 0;
-		if (now >= end)
-			return -ETIMEDOUT;
-		if (!did)
-			poll(&pfd, 1,
-			     is_mine ? 1 : (int)((end - now) / 1000000) + 1);
-	}
-}
-
-static uint64_t vu_end(int timeout_ms)
-{
-	return pvio_now_ns() + (uint64_t)timeout_ms * 1000000;
+	return (struct guest_stream){ vu->fd, vu->step };
 }
 
 int guest_vu_send_bytes(struct guest_vu *vu, const void *bytes, size_t len,
 			const int *fds, unsigned int nr_fds)
 {
-	union {
-		struct cmsghdr align;
-		char space[CMSG_SPACE(VU_SEND_MAX_FDS * sizeof(int))];
-	} control;
-	struct iovec iov = { .iov_base = (void *)bytes, .iov_len = len };
-	struct msghdr mh = { .msg_iov = &iov, .msg_iovlen = 1 };
-	uint64_t end = vu_end(VU_TIMEOUT_MS);
-	struct cmsghdr *cmsg;
-	ssize_t n;
-	int rc;
+	struct guest_stream s = vu_stream(vu);
 
-	if (nr_fds > 0) {
-		memset(&control, 0, sizeof(control));
-		mh.msg_control = control.space;
-		mh.msg_controllen = CMSG_SPACE(nr_fds * sizeof(int));
-		cmsg = CMSG_FIRSTHDR(&mh);
-		cmsg->cmsg_level = SOL_SOCKET;
-		cmsg->cmsg_type = SCM_RIGHTS;
-		cmsg->cmsg_len = CMSG_LEN(nr_fds * sizeof(int));
-		memcpy(CMSG_DATA(cmsg), fds, nr_fds * sizeof(int));
-	}
-	while (iov.iov_len > 0) {
-		n = sendmsg(vu->fd, &mh, MSG_NOSIGNAL);
-		if (n < 0 && errno == EAGAIN) {
-			rc = vu_wait(vu, POLLOUT, end);
-			if (rc < 0)
-				return rc;
-			continue;
-		}
-		if (n < 0)
-			return errno == ECONNRESET ? -EPIPE : -errno;
-		iov.iov_base = (char *)iov.iov_base + n;
-		iov.iov_len -= (size_t)n;
-		mh.msg_control = NULL;
-		mh.msg_controllen = 0;
-	}
-	return 0;
+	return guest_stream_send(&s, bytes, len, fds, nr_fds,
+				 guest_stream_end(VU_TIMEOUT_MS));
 }
 
 int guest_vu_send(struct guest_vu *vu, uint32_t request, uint32_t flags,
@@ -145,60 +75,23 @@ int guest_vu_send(struct guest_vu *vu, uint32_t request, uint32_t flags,
 
 /* --- receiving ------------------------------------------------------------ */
 
-/* Receive all of @len bytes, and an fd if one comes. */
-static int vu_receive_bytes(struct guest_vu *vu, void *buf, size_t len, int *fd,
-			    uint64_t end)
-{
-	union {
-		struct cmsghdr align;
-		char space[CMSG_SPACE(sizeof(int))];
-	} control;
-	struct iovec iov = { .iov_base = buf, .iov_len = len };
-	struct cmsghdr *cmsg;
-	ssize_t n;
-	int rc;
-
-	while (iov.iov_len > 0) {
-		struct msghdr mh = { .msg_iov = &iov,
-				     .msg_iovlen = 1,
-				     .msg_control = control.space,
-				     .msg_controllen = sizeof(control.space) };
-
-		n = recvmsg(vu->fd, &mh, MSG_CMSG_CLOEXEC);
-		if (n < 0 && errno == EAGAIN) {
-			rc = vu_wait(vu, POLLIN, end);
-			if (rc < 0)
-				return rc;
-			continue;
-		}
-		if (n < 0 && errno != ECONNRESET)
-			return -errno;
-		if (n <= 0)
-			return -EPIPE;
-		cmsg = CMSG_FIRSTHDR(&mh);
-		if (cmsg && cmsg->cmsg_type == SCM_RIGHTS)
-			memcpy(fd, CMSG_DATA(cmsg), sizeof(*fd));
-		iov.iov_base = (char *)iov.iov_base + n;
-		iov.iov_len -= (size_t)n;
-	}
-	return 0;
-}
-
 int guest_vu_receive(struct guest_vu *vu, struct guest_vu_reply *reply,
 		     int timeout_ms)
 {
-	uint64_t end = vu_end(timeout_ms);
+	uint64_t end = guest_stream_end(timeout_ms);
+	struct guest_stream s = vu_stream(vu);
+	unsigned int nr_fds = 0;
 	int rc;
 
 	memset(reply, 0, sizeof(*reply));
 	reply->fd = -1;
-	rc = vu_receive_bytes(vu, &reply->header, sizeof(reply->header),
-			      &reply->fd, end);
+	rc = guest_stream_receive(&s, &reply->header, sizeof(reply->header),
+				  &reply->fd, 1, &nr_fds, end);
 	if (rc == 0 && reply->header.size > sizeof(reply->bytes))
 		rc = -EPROTO;
 	if (rc == 0)
-		rc = vu_receive_bytes(vu, reply->bytes, reply->header.size,
-				      &reply->fd, end);
+		rc = guest_stream_receive(&s, reply->bytes, reply->header.size,
+					  &reply->fd, 1, &nr_fds, end);
 	if (rc < 0 && reply->fd >= 0) {
 		close(reply->fd);
 		reply->fd = -1;
