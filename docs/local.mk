@@ -4,6 +4,7 @@ dist_man_MANS += \
 	docs/pvio-block.8 \
 	docs/pvio-model.3 \
 	docs/pvio-net.8 \
+	docs/pvio-pci.3 \
 	docs/pvio-transport.3 \
 	docs/pvio.3 \
 	docs/pvio.7 \
