@@ -16,6 +16,8 @@ guest_sources += \
 	guest/ring.h \
 	guest/stream.c \
 	guest/stream.h \
+	guest/vfio-user.c \
+	guest/vfio-user.h \
 	guest/vhost-user.c \
 	guest/vhost-user.h \
 	$(NULL)
