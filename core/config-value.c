@@ -42,12 +42,27 @@ int pvio_config_string_opt(struct pvio_config *cfg, const char *key,
 	return setting ? config_get_string(cfg, setting, value) : 0;
 }
 
+/* The text of an option, which may stand for anything; NULL: not an option. */
+static const char *config_option(const struct pvio_config *cfg,
+				 const config_setting_t *setting)
+{
+	if (!pvio_config_is_options(cfg))
+		return NULL;
+	return config_setting_get_string(setting);
+}
+
 int pvio_config_bool_opt(struct pvio_config *cfg, const char *key, bool *value)
 {
 	config_setting_t *setting = pvio_config_take(cfg, key);
+	const char *text;
 
 	if (!setting)
 		return 0;
+	text = config_option(cfg, setting);
+	if (text && (strcmp(text, "true") == 0 || strcmp(text, "false") == 0)) {
+		*value = *text == 't';
+		return 0;
+	}
 	if (config_setting_type(setting) != CONFIG_TYPE_BOOL)
 		return pvio_config_error_at(cfg, setting,
 					    "must be true or false");
@@ -60,9 +75,19 @@ static int config_get_uint(struct pvio_config *cfg,
 			   const config_setting_t *setting, uint64_t min,
 			   uint64_t max, uint64_t *value)
 {
-	long long n;
+	const char *text = config_option(cfg, setting);
+	long long n = 0;
+	uint64_t number;
 
 	switch (config_setting_type(setting)) {
+	case CONFIG_TYPE_STRING:
+		/* Digits, without a unit: a size that is a number. */
+		if (!text || strspn(text, "0123456789") != strlen(text) ||
+		    pvio_parse_size(text, &number) < 0 || number > INT64_MAX)
+			return pvio_config_error_at(cfg, setting,
+						    "must be a whole number");
+		n = (long long)number;
+		break;
 	case CONFIG_TYPE_INT:
 		n = config_setting_get_int(setting);
 		break;

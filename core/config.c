@@ -26,7 +26,7 @@ struct pvio_config_file {
 	char *dir;                  /* for includes; NULL: none */
 	struct pvio_config *groups; /* owned */
 	struct pvio_config *root;   /* one of them */
-	bool is_trial;
+	bool is_trial, is_options;
 };
 
 /* The mark of a setting that was read and is no group. */
@@ -168,6 +168,12 @@ static int pvio_printf(4, 0)
 	char text[512], path[512];
 
 	vsnprintf(text, sizeof(text), fmt, ap);
+	if (cfg->file->is_options) {
+		/* No lines: the key says where. */
+		pvio_log(PVIO_LOG_ERROR, "%s: %s%s%s", cfg->file->name,
+			 key ? key : "", key ? ": " : "", text);
+		return -EINVAL;
+	}
 	pvio_log(PVIO_LOG_ERROR, "%s:%u: %s%s%s",
 		 config_path(cfg->file, config_setting_source_file(setting),
 			     path, sizeof(path)),
@@ -364,6 +370,16 @@ void pvio_config_set_trial(struct pvio_config_file *file)
 bool pvio_config_is_trial(const struct pvio_config *cfg)
 {
 	return cfg->file->is_trial;
+}
+
+void pvio_config_set_options(struct pvio_config_file *file)
+{
+	file->is_options = true;
+}
+
+bool pvio_config_is_options(const struct pvio_config *cfg)
+{
+	return cfg->file->is_options;
 }
 
 int pvio_config_set_int(struct pvio_config *cfg, const char *key, int value)

@@ -13,6 +13,8 @@
 
 #include "util.h"
 
+#include <pvio/device.h>
+
 #pragma GCC visibility push(default)
 
 struct pvio_config;	 /* one group; belongs to its file */
@@ -26,6 +28,9 @@ struct pvio_config_file; /* a parsed file */
 int pvio_config_open(const char *path, struct pvio_config_file **file);
 int pvio_config_parse(const char *name, const char *text,
 		      struct pvio_config_file **file);
+/* The same from options, as pvio_device_create_options() has them. */
+int pvio_config_options(const char *name, const struct pvio_option options[],
+			struct pvio_config_file **file);
 void pvio_config_close(struct pvio_config_file *file);
 struct pvio_config *pvio_config_root(struct pvio_config_file *file);
 

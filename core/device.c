@@ -203,6 +203,25 @@ int pvio_device_create(const char *name, const char *config,
 	return rc;
 }
 
+int pvio_device_create_options(const char *name,
+			       const struct pvio_option options[],
+			       struct pvio_worker *control,
+			       struct pvio_worker *const workers[],
+			       unsigned int nr_workers,
+			       struct pvio_device **dev)
+{
+	struct pvio_config_file *file;
+	int rc;
+
+	rc = pvio_config_options(name, options, &file);
+	if (rc < 0)
+		return rc;
+	rc = pvio_device_create_from(name, pvio_config_root(file), control,
+				     workers, nr_workers, dev);
+	pvio_config_close(file);
+	return rc;
+}
+
 int pvio_device_start(struct pvio_device *dev)
 {
 	int rc;

@@ -2,6 +2,7 @@
 library_sources += \
 	core/barrier.h \
 	core/config-internal.h \
+	core/config-options.c \
 	core/config-scan.c \
 	core/config-scan.h \
 	core/config-text.c \

@@ -41,6 +41,27 @@ int pvio_device_create(const char *name, const char *config,
 		       struct pvio_worker *const workers[],
 		       unsigned int nr_workers, struct pvio_device **dev);
 
+/*
+ * The same from keys and values, ending with a key of NULL: what a VMM has from
+ * its command line needs no quoting.
+ *
+ *	{ "model", "block" }, { "backend.type", "file" },
+ *	{ "backend.path", path }, { "queues", "2" },
+ *	{ "transport.type", "pci" }, { NULL, NULL }
+ *
+ * Errors as above, with the key.
+ */
+struct pvio_option {
+	const char *key;   /* a dot goes into a group */
+	const char *value; /* as in pvio.conf(5), without quotes */
+};
+int pvio_device_create_options(const char *name,
+			       const struct pvio_option options[],
+			       struct pvio_worker *control,
+			       struct pvio_worker *const workers[],
+			       unsigned int nr_workers,
+			       struct pvio_device **dev);
+
 /* Let the transport take a guest.  0 or -errno (socket busy, ...). */
 int pvio_device_start(struct pvio_device *dev);
 

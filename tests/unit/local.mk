@@ -6,6 +6,12 @@ tests_unit_check_config_CPPFLAGS = $(test_cppflags)
 tests_unit_check_config_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_check_config_LDADD = $(test_libs)
 
+check_PROGRAMS += tests/unit/check_config_options
+TESTS += tests/unit/check_config_options
+tests_unit_check_config_options_CPPFLAGS = $(test_cppflags)
+tests_unit_check_config_options_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_check_config_options_LDADD = $(test_libs)
+
 check_PROGRAMS += tests/unit/check_failures
 TESTS += tests/unit/check_failures
 tests_unit_check_failures_CPPFLAGS = $(test_cppflags)
