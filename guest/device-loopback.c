@@ -85,6 +85,13 @@ static int loopback_start_queue(struct guest_device *gd, unsigned int q)
 	return pvio_loopback_start_queue(loopback_of(gd)->lb, q, &setup);
 }
 
+static int loopback_reset_queue(struct guest_device *gd, unsigned int q)
+{
+	if (!(gd->features[0] & PVIO_BIT(VIRTIO_F_RING_RESET)))
+		return -ENOTSUP;
+	return pvio_loopback_stop_queue(loopback_of(gd)->lb, q);
+}
+
 static void loopback_kick(struct guest_device *gd, unsigned int q)
 {
 	pvio_loopback_kick(loopback_of(gd)->lb, q);
@@ -135,6 +142,7 @@ static const struct guest_device_ops loopback_ops = {
 	.write_config	= loopback_write_config,
 	.nr_queues	= loopback_nr_queues,
 	.start_queue	= loopback_start_queue,
+	.reset_queue	= loopback_reset_queue,
 	.kick		= loopback_kick,
 	.step		= loopback_step,
 	.is_broken	= loopback_is_broken,

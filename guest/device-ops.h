@@ -3,8 +3,9 @@
  * device-ops.h - what each way to reach a device does for guest/device.c
  *
  * guest/device.c keeps what is common: memory, rings, negotiation, the loop
- * that waits.  A way (loopback, vhost-user) embeds struct guest_device as its
- * first member, fills in ops and mem, and returns it from its open function.
+ * that waits.  A way (loopback, vhost-user, pci, ...) embeds struct guest_device
+ * as its first member, fills in ops and mem, and returns it from its open
+ * function.
  */
 #ifndef PVIO_GUEST_DEVICE_OPS_H
 #define PVIO_GUEST_DEVICE_OPS_H
@@ -36,6 +37,11 @@ struct guest_device_ops {
 	 * Called from guest_device_start() before DRIVER_OK is set.
 	 */
 	int (*start_queue)(struct guest_device *gd, unsigned int q);
+	/*
+	 * Reset queue @q alone (RING_RESET): returns when the device has let
+	 * go of it.  NULL, or -ENOTSUP: it can't be.
+	 */
+	int (*reset_queue)(struct guest_device *gd, unsigned int q);
 
 	/* Kick @q other than by its eventfd; NULL: write the eventfd. */
 	void (*kick)(struct guest_device *gd, unsigned int q);
@@ -58,6 +64,7 @@ struct guest_queue {
 	struct guest_ring *ring; /* owned; NULL: not set up */
 	int kick_fd;	/* eventfd, owned: the driver writes it */
 	int call_fd;	/* eventfd, owned: the device writes it */
+	uint64_t interrupts; /* read from call_fd so far */
 };
 
 struct guest_device {
@@ -74,5 +81,7 @@ void guest_device_init(struct guest_device *gd,
 		       struct guest_memory *mem);
 /* For close: free rings and eventfds.  After the device let go of them. */
 void guest_device_fini(struct guest_device *gd);
+/* One interrupt for all queues arrived: wake every queue's waiter. */
+void guest_device_interrupt(struct guest_device *gd);
 
 #endif

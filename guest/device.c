@@ -4,8 +4,8 @@
  *
  * The order in which a driver brings a device up (virtio 1.4, 3.1.1), its
  * rings in guest memory, and the loop that waits for a notification.  How the
- * register accesses get to the device is in device-loopback.c and
- * device-vhost-user.c, behind struct guest_device_ops.
+ * register accesses get to the device is in device-loopback.c, device-pci.c and
+ * others, behind struct guest_device_ops.
  *
  *	negotiate    reset, ACKNOWLEDGE, DRIVER, features, FEATURES_OK
  *	setup_queue  ring and eventfds, in our memory
@@ -50,6 +50,7 @@ static void device_drop_queue(struct guest_queue *queue)
 	if (queue->call_fd >= 0)
 		close(queue->call_fd);
 	queue->kick_fd = queue->call_fd = -1;
+	queue->interrupts = 0;
 }
 
 void guest_device_fini(struct guest_device *gd)
@@ -219,6 +220,20 @@ int guest_device_start(struct guest_device *gd)
 	return device_add_status(gd, VIRTIO_CONFIG_S_DRIVER_OK);
 }
 
+int guest_device_reset_queue(struct guest_device *gd, unsigned int q)
+{
+	if (q >= GUEST_MAX_QUEUES || !gd->queue[q].ring)
+		return -EINVAL;
+	return gd->ops->reset_queue ? gd->ops->reset_queue(gd, q) : -ENOTSUP;
+}
+
+int guest_device_restart_queue(struct guest_device *gd, unsigned int q)
+{
+	if (q >= GUEST_MAX_QUEUES || !gd->queue[q].ring)
+		return -EINVAL;
+	return gd->ops->start_queue(gd, q);
+}
+
 /* --- kick and wait ------------------------------------------------------- */
 
 void guest_device_kick(struct guest_device *gd, unsigned int q)
@@ -232,6 +247,30 @@ void guest_device_kick(struct guest_device *gd, unsigned int q)
 
 		(void)n; /* EAGAIN: kicked more often than anyone can count */
 	}
+}
+
+void guest_device_interrupt(struct guest_device *gd)
+{
+	const uint64_t one = 1;
+	unsigned int q;
+	ssize_t n;
+
+	for (q = 0; q < GUEST_MAX_QUEUES; q++) {
+		if (gd->queue[q].call_fd < 0)
+			continue;
+		n = write(gd->queue[q].call_fd, &one, sizeof(one));
+		(void)n;
+	}
+}
+
+uint64_t guest_device_interrupts(struct guest_device *gd, unsigned int q)
+{
+	struct guest_queue *queue = &gd->queue[q];
+	uint64_t count;
+
+	if (read(queue->call_fd, &count, sizeof(count)) > 0)
+		queue->interrupts += count;
+	return queue->interrupts;
 }
 
 int guest_device_notify_fd(struct guest_device *gd, unsigned int q)
@@ -253,8 +292,10 @@ int guest_device_wait(struct guest_device *gd, unsigned int q, int timeout_ms)
 		uint64_t count, now;
 		int ms;
 
-		if (read(fds[0].fd, &count, sizeof(count)) > 0)
+		if (read(fds[0].fd, &count, sizeof(count)) > 0) {
+			gd->queue[q].interrupts += count;
 			return 1;
+		}
 		if (gd->ops->is_broken(gd))
 			return -EPIPE;
 		now = pvio_now_ns();

@@ -35,6 +35,13 @@ int guest_device_open_loopback(struct pvio_device *dev,
  */
 int guest_device_open_vhost_user(const char *path, struct guest_memory *mem,
 				 struct guest_device **gd);
+/*
+ * Drive @dev, created with transport "pci" and started, as a PCI function in
+ * this process, with MSI-X and doorbells by eventfd; device-pci.h has more.
+ * @step and @mem as for loopback.
+ */
+int guest_device_open_pci(struct pvio_device *dev, struct guest_memory *mem,
+			  struct pvio_worker *step, struct guest_device **gd);
 /* Reset the device and let it go.  NULL is allowed. */
 void guest_device_close(struct guest_device *gd);
 
@@ -58,6 +65,13 @@ int guest_device_setup_queue(struct guest_device *gd, unsigned int q,
 struct guest_ring *guest_device_ring(struct guest_device *gd, unsigned int q);
 /* DRIVER_OK: every queue set up runs. */
 int guest_device_start(struct guest_device *gd);
+/*
+ * Reset queue @q alone: when this returns the device has let go of its ring.
+ * -ENOTSUP: RING_RESET is not negotiated, or the transport cannot.  Next:
+ * guest_device_setup_queue(), and guest_device_restart_queue().
+ */
+int guest_device_reset_queue(struct guest_device *gd, unsigned int q);
+int guest_device_restart_queue(struct guest_device *gd, unsigned int q);
 
 /* Kick; and wait for a notification of @q: 1, 0 on time-out, -errno when the
  * device is gone. */
@@ -66,6 +80,8 @@ int guest_device_wait(struct guest_device *gd, unsigned int q,
 		      int timeout_ms);
 /* The eventfd that the device notifies queue @q by. */
 int guest_device_notify_fd(struct guest_device *gd, unsigned int q);
+/* How often the device has interrupted for queue @q since it was set up. */
+uint64_t guest_device_interrupts(struct guest_device *gd, unsigned int q);
 
 /* Has the device said DEVICE_NEEDS_RESET (or closed its connection)? */
 bool guest_device_is_broken(struct guest_device *gd);

@@ -2,6 +2,8 @@
 guest_sources += \
 	guest/device-loopback.c \
 	guest/device-ops.h \
+	guest/device-pci.c \
+	guest/device-pci.h \
 	guest/device-vhost-user.c \
 	guest/device.c \
 	guest/device.h \
@@ -9,6 +11,11 @@ guest_sources += \
 	guest/memory.h \
 	guest/net.c \
 	guest/net.h \
+	guest/pci-common.c \
+	guest/pci-function.c \
+	guest/pci-impl.h \
+	guest/pci.c \
+	guest/pci.h \
 	guest/ring-impl.h \
 	guest/ring-packed.c \
 	guest/ring-split.c \

@@ -32,16 +32,14 @@ static struct guest_layout ring_layout(uint16_t size, unsigned int flags)
 	struct guest_layout at;
 
 	at.driver = ring_page_up((size_t)size * sizeof(struct vring_desc));
-	at.device = at.driver +
-		    ring_page_up(packed ? 4 : 6 + (size_t)size * 2);
-	at.tables =
-		at.device + ring_page_up(packed ? 4 : 6 + (size_t)size * 8);
+	at.device = at.driver + ring_page_up(packed ? 4 : 6 + (size_t)size * 2);
+	at.tables = at.device + ring_page_up(packed ? 4 : 6 + (size_t)size * 8);
 	at.table_max = 0;
 	if (flags & GUEST_RING_INDIRECT)
-		at.table_max = size < GUEST_INDIRECT_MAX ? size :
-							   GUEST_INDIRECT_MAX;
-	at.total = at.tables + (size_t)size * at.table_max *
-				       sizeof(struct vring_desc);
+		at.table_max = size < GUEST_INDIRECT_MAX ? size
+							 : GUEST_INDIRECT_MAX;
+	at.total = at.tables +
+		   (size_t)size * at.table_max * sizeof(struct vring_desc);
 	return at;
 }
 
@@ -89,8 +87,8 @@ int guest_ring_create(uint16_t size, unsigned int flags, void *mem,
 	}
 	/* Split: a circle, as IN_ORDER goes.  Packed: a stack, 0 on top. */
 	for (i = 0; i < size; i++)
-		ring->next[i] = (uint16_t)(ring->packed ? size - 1 - i :
-							  (i + 1) % size);
+		ring->next[i] = (uint16_t)(ring->packed ? size - 1 - i
+							: (i + 1) % size);
 	ring->free_head = ring->packed ? size : 0;
 	*out = ring;
 	return 0;
@@ -185,20 +183,20 @@ bool guest_ring_publish(struct guest_ring *ring)
 	guest_ring_expose(ring);
 	/* Barrier D: buffers are available before we look who wants kicks. */
 	pvio_full_fence();
-	return ring->packed ? guest_packed_needs_kick(ring, staged) :
-			      guest_split_needs_kick(ring, staged);
+	return ring->packed ? guest_packed_needs_kick(ring, staged)
+			    : guest_split_needs_kick(ring, staged);
 }
 
 void *guest_ring_reap(struct guest_ring *ring, uint32_t *len)
 {
-	return ring->packed ? guest_packed_reap(ring, len) :
-			      guest_split_reap(ring, len);
+	return ring->packed ? guest_packed_reap(ring, len)
+			    : guest_split_reap(ring, len);
 }
 
 bool guest_ring_has_used(struct guest_ring *ring)
 {
-	return ring->packed ? guest_packed_has_used(ring) :
-			      guest_split_has_used(ring);
+	return ring->packed ? guest_packed_has_used(ring)
+			    : guest_split_has_used(ring);
 }
 
 void guest_ring_disable_notify(struct guest_ring *ring)
@@ -218,6 +216,13 @@ bool guest_ring_enable_notify(struct guest_ring *ring)
 	/* Barrier C: the wish is out before we look once more. */
 	pvio_full_fence();
 	return guest_ring_has_used(ring);
+}
+
+uint16_t guest_ring_position(const struct guest_ring *ring)
+{
+	return ring->packed
+		       ? (uint16_t)(ring->next_avail | ring->avail_wrap << 15)
+		       : ring->next_avail;
 }
 
 unsigned int guest_ring_outstanding(const struct guest_ring *ring)

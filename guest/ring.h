@@ -70,6 +70,11 @@ bool guest_ring_has_used(struct guest_ring *ring);
 void guest_ring_disable_notify(struct guest_ring *ring);
 bool guest_ring_enable_notify(struct guest_ring *ring);
 
+/*
+ * Where the driver stands, as NOTIFICATION_DATA wants it (virtio 1.4, 2.9): the
+ * next available index, its upper bit the wrap counter for packed rings.
+ */
+uint16_t guest_ring_position(const struct guest_ring *ring);
 /* Buffers added and not reaped. */
 unsigned int guest_ring_outstanding(const struct guest_ring *ring);
 /* Has the device named a buffer that is not in flight? */
