@@ -1,6 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
 library_sources += \
 	transports/loopback/loopback.c \
+	transports/stream/endpoint.c \
+	transports/stream/endpoint.h \
+	transports/stream/stream.c \
+	transports/stream/stream.h \
 	transports/vfio-user/protocol.h \
 	transports/vhost-user/backend-channel.c \
 	transports/vhost-user/inflight.c \
@@ -10,7 +14,6 @@ library_sources += \
 	transports/vhost-user/protocol.h \
 	transports/vhost-user/rings.c \
 	transports/vhost-user/session.c \
-	transports/vhost-user/socket.c \
 	transports/vhost-user/vhost-user.c \
 	transports/vhost-user/vhost-user.h \
 	transports/vhost-user/wire.c \

@@ -177,19 +177,19 @@ int vu_set_backend_req_fd(struct vu_session *s, struct vu_message *msg)
 {
 	struct vu_channel *c = &s->channel;
 
-	if (!channel_is_stream_socket(msg->fd[0]))
+	if (!channel_is_stream_socket(msg->fds.fd[0]))
 		return vu_refuse(s, "not a unix stream socket");
 	channel_close(s);
-	c->event = event_new(s->vu->base, msg->fd[0], EV_READ | EV_PERSIST,
+	c->event = event_new(s->vu->base, msg->fds.fd[0], EV_READ | EV_PERSIST,
 			     channel_readable, s);
-	c->write_event = event_new(s->vu->base, msg->fd[0], EV_WRITE,
+	c->write_event = event_new(s->vu->base, msg->fds.fd[0], EV_WRITE,
 				   channel_writable, s);
 	if (!c->event || !c->write_event || event_add(c->event, NULL) < 0) {
 		channel_close(s);
 		return -ENOMEM;
 	}
-	c->fd = msg->fd[0];
-	msg->fd[0] = -1;
+	c->fd = msg->fds.fd[0];
+	msg->fds.fd[0] = -1;
 	vu_channel_send(s);
 	return VU_DONE;
 }

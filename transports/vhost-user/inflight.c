@@ -114,7 +114,7 @@ int vu_set_inflight_fd(struct vu_session *s, struct vu_message *msg)
 				 w->num_queues, w->queue_size,
 				 (unsigned long long)w->mmap_size,
 				 (unsigned long long)w->mmap_offset);
-	rc = inflight_adopt(s, msg->fd[0], w);
+	rc = inflight_adopt(s, msg->fds.fd[0], w);
 	return rc < 0 ? vu_refuse(s, "%s", strerror(-rc)) : VU_DONE;
 }
 

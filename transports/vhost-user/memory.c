@@ -221,15 +221,15 @@ int vu_set_mem_table(struct vu_session *s, struct vu_message *msg)
 	int rc;
 
 	/* nr is as large as it likes until it equals the number of fds. */
-	if (nr == 0 || nr != msg->nr_fds ||
+	if (nr == 0 || nr != msg->fds.nr ||
 	    msg->header.size < offsetof(struct vu_memory_table, region[nr]))
 		return vu_refuse(s, "%u regions, %u fds, %u bytes", nr,
-				 msg->nr_fds, msg->header.size);
+				 msg->fds.nr, msg->header.size);
 	regions = calloc(nr, sizeof(*regions));
 	if (!regions)
 		return -ENOMEM;
 	for (i = 0; i < nr; i++) {
-		rc = region_open(s, &regions[i], &table->region[i], msg->fd[i]);
+		rc = region_open(s, &regions[i], &table->region[i], msg->fds.fd[i]);
 		if (rc < 0) {
 			regions_free(regions, nr);
 			return vu_refuse(s, "region %u: %s", i, strerror(-rc));
@@ -318,7 +318,7 @@ int vu_add_mem_reg(struct vu_session *s, struct vu_message *msg)
 	if (!regions)
 		return -ENOMEM;
 	rc = region_open(s, &regions[s->nr_regions], &msg->single.region,
-			 msg->fd[0]);
+			 msg->fds.fd[0]);
 	if (rc < 0) {
 		regions_free(regions, s->nr_regions);
 		return vu_refuse(s, "%s", strerror(-rc));
@@ -383,7 +383,7 @@ int vu_set_log_base(struct vu_session *s, struct vu_message *msg)
 	if (bytes < pvio_map_log_bytes(pvio_device_map(s->dev)))
 		return vu_refuse(s, "%llu bytes are too few",
 				 (unsigned long long)bytes);
-	rc = pvio_mapping_create(msg->fd[0], msg->log.offset, bytes,
+	rc = pvio_mapping_create(msg->fds.fd[0], msg->log.offset, bytes,
 				 PROT_READ | PROT_WRITE, &log);
 	if (rc < 0)
 		return vu_refuse(s, "%s", strerror(-rc));

@@ -403,10 +403,10 @@ static int row_check(struct vu_session *s, const struct vu_message *msg)
 	if (msg->header.size < row->min_size ||
 	    msg->header.size > row->max_size)
 		return vu_refuse(s, "%u bytes of payload", msg->header.size);
-	if (msg->fds_lost || msg->nr_fds < row->min_fds ||
-	    msg->nr_fds > row->max_fds)
-		return vu_refuse(s, "%u file descriptors%s", msg->nr_fds,
-				 msg->fds_lost ? " and more" : "");
+	if (msg->fds.are_lost || msg->fds.nr < row->min_fds ||
+	    msg->fds.nr > row->max_fds)
+		return vu_refuse(s, "%u file descriptors%s", msg->fds.nr,
+				 msg->fds.are_lost ? " and more" : "");
 	return 0;
 }
 
@@ -418,7 +418,7 @@ void vu_message_handle(struct vu_session *s)
 	s->row = row_find(msg->header.request);
 	pvio_log(PVIO_LOG_DEBUG, "%s: vhost-user: %s, %u bytes, %u fds",
 		 pvio_device_name(s->dev), s->row ? s->row->name : "?",
-		 msg->header.size, msg->nr_fds);
+		 msg->header.size, msg->fds.nr);
 	rc = row_check(s, msg);
 	if (rc == 0)
 		rc = s->row->handle(s, msg);

@@ -67,7 +67,7 @@ static struct vu_ring *notify_ring(struct vu_session *s,
 	bool no_fd = msg->u64 & VU_VRING_NO_FD;
 
 	if (msg->u64 & ~(VU_VRING_INDEX_MASK | VU_VRING_NO_FD) ||
-	    msg->nr_fds != (no_fd ? 0 : 1))
+	    msg->fds.nr != (no_fd ? 0 : 1))
 		return NULL;
 	return vu_ring_find(s, (uint32_t)index);
 }
@@ -75,12 +75,12 @@ static struct vu_ring *notify_ring(struct vu_session *s,
 static int notify_refuse(struct vu_session *s, const struct vu_message *msg)
 {
 	return vu_refuse(s, "0x%llx, %u fds", (unsigned long long)msg->u64,
-			 msg->nr_fds);
+			 msg->fds.nr);
 }
 
 static int notify_fd(const struct vu_message *msg)
 {
-	return msg->nr_fds ? msg->fd[0] : -1;
+	return msg->fds.nr ? msg->fds.fd[0] : -1;
 }
 
 /* The device took the message's fd, or not. */
@@ -93,7 +93,7 @@ static int notify_taken(struct vu_session *s, int rc)
 			s, "ring %llu: %s",
 			(unsigned long long)(msg->u64 & VU_VRING_INDEX_MASK),
 			rc == -EINVAL ? "not an eventfd" : strerror(-rc));
-	msg->fd[0] = -1;
+	msg->fds.fd[0] = -1;
 	return VU_DONE;
 }
 
@@ -108,7 +108,7 @@ static void notify_kick_set(void *arg, int rc)
 	if (rc == VU_DONE) {
 		ring->is_kicked = true;
 		ring->is_polled =
-			msg->nr_fds == 0 &&
+			msg->fds.nr == 0 &&
 			!vu_has_protocol(s, VU_PROTOCOL_INBAND_NOTIFICATIONS);
 		if (ring->is_started)
 			vu_poll_begin(s);
@@ -184,7 +184,7 @@ int vu_set_vring_err(struct vu_session *s, struct vu_message *msg)
 	if (ring->err_fd >= 0)
 		close(ring->err_fd);
 	ring->err_fd = fd;
-	msg->fd[0] = -1;
+	msg->fds.fd[0] = -1;
 	return VU_DONE;
 }
 

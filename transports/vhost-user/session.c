@@ -55,7 +55,7 @@ static void session_sent(struct vu_session *s, int rc)
 		vu_session_close(s);
 		return;
 	}
-	if (vu_wire_is_sending(&s->wire))
+	if (pvio_stream_is_sending(&s->wire.stream))
 		event_add(s->write_event, NULL);
 }
 
@@ -65,7 +65,7 @@ static void session_writable(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
-	session_sent(s, vu_wire_flush(&s->wire));
+	session_sent(s, pvio_stream_flush(&s->wire.stream));
 }
 
 void vu_reply(struct vu_session *s, const void *payload, size_t len, int fd)
@@ -253,15 +253,17 @@ static void session_log_peer(struct vu_session *s)
 	struct ucred cred = { .pid = 0 };
 	socklen_t len = sizeof(cred);
 
-	if (getsockopt(s->wire.fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) == 0)
+	if (getsockopt(s->wire.stream.fd, SOL_SOCKET, SO_PEERCRED, &cred,
+		       &len) == 0)
 		s->peer_pid = cred.pid;
 	pvio_log_limited(&s->vu->log_limit, PVIO_LOG_INFO,
 			 "%s: vhost-user: front-end is process %lld",
 			 pvio_device_name(s->dev), (long long)s->peer_pid);
 }
 
-int vu_session_create(struct vu *vu, int fd)
+int vu_session_create(void *arg, int fd)
 {
+	struct vu *vu = arg;
 	struct vu_session *s;
 	int rc = -ENOMEM;
 

@@ -20,7 +20,6 @@
  */
 #include "vhost-user.h"
 
-#include "core/listen.h"
 #include "core/worker.h"
 
 #include <errno.h>
@@ -28,49 +27,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/un.h>
 #include <unistd.h>
 
-#define VU_DEFAULT_RECONNECT_MS 1000
 #define VU_DEFAULT_TIMEOUT_MS   10000
 
 /* --- configuration -------------------------------------------------------- */
-
-/*
- * "socket", "fd", or both: then the socket at that path was opened by somebody
- * else, and this is it.
- */
-static int vu_read_socket(struct vu *vu, struct pvio_config *cfg)
-{
-	uint64_t fd = UINT64_MAX;
-	const char *path = NULL;
-	int rc;
-
-	if (pvio_config_string_opt(cfg, "socket", &path) < 0 ||
-	    pvio_config_uint_opt(cfg, "fd", 0, INT32_MAX, &fd) < 0)
-		return -EINVAL;
-	if (!path && fd == UINT64_MAX)
-		return pvio_config_error(cfg, "socket",
-					 "socket or fd is needed");
-	if (fd == UINT64_MAX) {
-		if (strlen(path) >= sizeof(((struct sockaddr_un *)0)->sun_path))
-			return pvio_config_error(
-				cfg, "socket",
-				"longer than the 107 bytes a socket can have");
-		vu->path = strdup(path);
-		return vu->path ? 0 : -ENOMEM;
-	}
-	vu->given_fd = (int)fd;
-	rc = vu_socket_check_given(vu);
-	if (rc < 0) {
-		vu->given_fd = -1;
-		return pvio_config_error(cfg, "fd", "%d: %s", (int)fd,
-					 rc == -EPROTOTYPE
-						 ? "not a unix stream socket"
-						 : strerror(-rc));
-	}
-	return 0;
-}
 
 static int vu_read_config(struct vu *vu, struct pvio_config *cfg)
 {
@@ -78,18 +39,16 @@ static int vu_read_config(struct vu *vu, struct pvio_config *cfg)
 	unsigned int mode = VU_MODE_SERVER;
 	int rc;
 
-	rc = vu_read_socket(vu, cfg);
+	rc = pvio_endpoint_read_config(&vu->endpoint, cfg);
 	if (rc < 0)
 		return rc;
 	if (pvio_config_choice_opt(cfg, "mode", modes, &mode) < 0 ||
 	    pvio_config_uint_opt(cfg, "reconnect_ms", 1, 3600000,
-				 &vu->reconnect_ms) < 0 ||
+				 &vu->endpoint.reconnect_ms) < 0 ||
 	    pvio_config_uint_opt(cfg, "timeout_ms", 1, 3600000,
-				 &vu->timeout_ms) < 0 ||
-	    pvio_listen_read_config(cfg, &vu->socket_mode,
-				    &vu->socket_group) < 0)
+				 &vu->timeout_ms) < 0)
 		return -EINVAL;
-	vu->mode = (enum vu_mode)mode;
+	vu->endpoint.connects = mode == VU_MODE_CLIENT;
 	return 0;
 }
 
@@ -163,9 +122,7 @@ static void vu_detach(void *transport)
 {
 	struct vu *vu = transport;
 
-	if (vu->given_fd >= 0)
-		close(vu->given_fd);
-	free(vu->path);
+	pvio_endpoint_fini(&vu->endpoint);
 	free(vu);
 }
 
@@ -181,9 +138,8 @@ static int vu_attach(struct pvio_device *dev, struct pvio_config *cfg,
 	vu->dev = dev;
 	vu->control = pvio_device_control(dev);
 	vu->base = pvio_worker_base(vu->control);
-	vu->given_fd = -1;
-	vu->socket_mode = vu->socket_group = -1;
-	vu->reconnect_ms = VU_DEFAULT_RECONNECT_MS;
+	pvio_endpoint_init(&vu->endpoint, dev, "vhost-user", vu_session_create,
+			   vu);
 	vu->timeout_ms = VU_DEFAULT_TIMEOUT_MS;
 	vu->call_task.fn = vu_send_calls;
 	rc = vu_read_config(vu, cfg);
@@ -198,14 +154,8 @@ static int vu_attach(struct pvio_device *dev, struct pvio_config *cfg,
 static int vu_start(void *transport)
 {
 	struct vu *vu = transport;
-	int rc;
 
-	rc = vu_socket_open(vu);
-	if (rc < 0)
-		return rc;
-	vu->is_started = true;
-	vu_socket_resume(vu);
-	return 0;
+	return pvio_endpoint_open(&vu->endpoint);
 }
 
 void vu_session_gone(struct vu *vu)
@@ -217,18 +167,16 @@ void vu_session_gone(struct vu *vu)
 	if (vu->is_end_waiting)
 		return;
 	vu->stop_done = NULL;
+	pvio_endpoint_again(&vu->endpoint);
 	if (done)
 		done(vu->stop_arg, 0);
-	else
-		vu_socket_again(vu);
 }
 
 static void vu_stop(void *transport, pvio_done_fn *done, void *arg)
 {
 	struct vu *vu = transport;
 
-	vu->is_started = false;
-	vu_socket_close(vu);
+	pvio_endpoint_close(&vu->endpoint);
 	vu->stop_done = done;
 	vu->stop_arg = arg;
 	if (vu->session)

@@ -2,7 +2,6 @@
 /*
  * vhost-user.h - the back-end side of vhost-user, between its files
  *
- *	socket.c	 where front-ends come from: listen, connect, fd
  *	session.c	 one connection: its events, its one message at a time,
  *			 its end
  *	wire.c		 framing
@@ -26,11 +25,11 @@
 #include "core/inflight.h"
 #include "core/log.h"
 #include "core/transport.h"
+#include "transports/stream/endpoint.h"
 #include "wire.h"
 
 struct event;
 struct event_base;
-struct pvio_listener;
 struct vu;
 struct vu_session;
 
@@ -143,19 +142,8 @@ struct vu {
 	struct event_base *base;     /* borrowed */
 	struct pvio_log_limit log_limit;
 
-	/* configuration */
-	char *path; /* owned, or NULL */
-	enum vu_mode mode;
-	int given_fd; /* owned, or -1: listening or connected */
-	bool given_listens;
-	uint64_t reconnect_ms, timeout_ms;
-	int64_t socket_mode, socket_group; /* -1: not set */
-
-	struct pvio_listener *listener;		  /* owned, or NULL */
-	struct event *listen_event, *retry_event; /* owned */
-	uint64_t retry_ms;			  /* the next back-off */
-	int connect_error;			  /* last said in the log */
-	bool is_started;
+	uint64_t timeout_ms; /* configuration */
+	struct pvio_endpoint endpoint;
 
 	struct vu_session *session; /* owned; NULL: nobody connected */
 	uint64_t sessions, messages, refused;
@@ -170,20 +158,10 @@ struct vu {
 	void *stop_arg;
 };
 
-/* --- socket.c ------------------------------------------------------------- */
-
-int vu_socket_open(struct vu *vu);
-void vu_socket_close(struct vu *vu);
-/* Nobody is connected: take, or look for, the next front-end. */
-void vu_socket_resume(struct vu *vu);
-/* The same after a front-end left. */
-void vu_socket_again(struct vu *vu);
-int vu_socket_check_given(struct vu *vu);
-
 /* --- session.c ------------------------------------------------------------ */
 
-/* Serve the front-end at @fd.  Takes @fd, also on failure. */
-int vu_session_create(struct vu *vu, int fd);
+/* Serve the front-end at @fd, for pvio_endpoint; @arg is a struct vu. */
+int vu_session_create(void *arg, int fd);
 /* End it, soon: after the message under way, and what is in flight. */
 void vu_session_close(struct vu_session *s);
 /* Answer the message under way and go on reading.  @rc: as from a handler. */

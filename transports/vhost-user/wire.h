@@ -5,10 +5,8 @@
 #ifndef PVIO_VHOST_USER_WIRE_H
 #define PVIO_VHOST_USER_WIRE_H
 
-#include "core/util.h"
 #include "protocol.h"
-
-#include <sys/types.h>
+#include "transports/stream/stream.h"
 
 /*
  * No message is longer, known or not.  One that claims to be ends the
@@ -31,19 +29,13 @@ struct vu_message {
 		struct vu_inflight inflight;
 		uint8_t bytes[VU_MAX_PAYLOAD_BYTES];
 	};
-	int fd[VU_MAX_FDS];  /* owned; -1 where a handler took it */
-	unsigned int nr_fds; /* that came with it, at most VU_MAX_FDS */
-	bool fds_lost;	     /* more came than may, or than we could hold */
+	struct pvio_fds fds;
 };
 
-struct vu_packet;
-
 struct vu_wire {
-	int fd;	    /* owned */
+	struct pvio_stream stream;
 	size_t got; /* bytes of the message under way */
 	struct vu_message message;
-	struct pvio_list queue; /* of struct vu_packet */
-	unsigned int nr_queued;
 };
 
 /* Takes @fd. */
@@ -68,8 +60,5 @@ bool vu_wire_is_partial(const struct vu_wire *wire);
  */
 int vu_wire_send(struct vu_wire *wire, const struct vu_header *header,
 		 const void *payload, int fd);
-/* Send what was queued.  0 (see vu_wire_is_sending()) or -errno. */
-int vu_wire_flush(struct vu_wire *wire);
-bool vu_wire_is_sending(const struct vu_wire *wire);
 
 #endif

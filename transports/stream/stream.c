@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * stream.c - messages with file descriptors on a unix stream socket
+ *
+ * File descriptors arrive with the first byte of a message.  The kernel drops
+ * those that a reader has no room for, and glues nothing across them, so each
+ * recvmsg here asks for no byte beyond the current message and always brings
+ * room for as many as one sendmsg can carry: none is ever lost or leaked
+ * unseen, and what arrives in mid-message is recognised.
+ */
+#include "stream.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* The most that Linux passes in one message (SCM_MAX_FD). */
+#define STREAM_SCM_MAX_FDS 253
+
+struct stream_packet {
+	struct pvio_list node;
+	size_t len, sent;
+	int fd; /* owned, or -1; goes with the first byte */
+	uint8_t bytes[];
+};
+
+void pvio_fds_close(struct pvio_fds *fds)
+{
+	unsigned int i;
+
+	for (i = 0; i < fds->nr; i++)
+		if (fds->fd[i] >= 0)
+			close(fds->fd[i]);
+	fds->nr = 0;
+	fds->are_lost = false;
+}
+
+void pvio_stream_init(struct pvio_stream *stream, int fd)
+{
+	stream->fd = fd;
+	stream->nr_queued = 0;
+	pvio_list_init(&stream->queue);
+}
+
+static void packet_free(struct pvio_stream *stream,
+			struct stream_packet *packet)
+{
+	pvio_list_del(&packet->node);
+	stream->nr_queued--;
+	if (packet->fd >= 0)
+		close(packet->fd);
+	free(packet);
+}
+
+void pvio_stream_fini(struct pvio_stream *stream)
+{
+	while (!pvio_list_empty(&stream->queue))
+		packet_free(stream, pvio_list_entry(stream->queue.next,
+						    struct stream_packet,
+						    node));
+	if (stream->fd >= 0)
+		close(stream->fd);
+	stream->fd = -1;
+}
+
+/* Keep the fds of @control, or close those that there is no room for. */
+static unsigned int stream_collect_fds(struct pvio_fds *fds,
+				       struct msghdr *control)
+{
+	struct cmsghdr *cmsg;
+	unsigned int seen = 0;
+	size_t i, nr;
+	int fd;
+
+	for (cmsg = CMSG_FIRSTHDR(control); cmsg;
+	     cmsg = CMSG_NXTHDR(control, cmsg)) {
+		if (cmsg->cmsg_level != SOL_SOCKET ||
+		    cmsg->cmsg_type != SCM_RIGHTS)
+			continue;
+		nr = (cmsg->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+		for (i = 0; i < nr; i++, seen++) {
+			memcpy(&fd, CMSG_DATA(cmsg) + i * sizeof(fd),
+			       sizeof(fd));
+			if (fds->nr < PVIO_STREAM_MAX_FDS) {
+				fds->fd[fds->nr++] = fd;
+			} else {
+				close(fd);
+				fds->are_lost = true;
+			}
+		}
+	}
+	if (control->msg_flags & MSG_CTRUNC)
+		fds->are_lost = true;
+	return seen;
+}
+
+ssize_t pvio_stream_receive(struct pvio_stream *stream, void *buf, size_t len,
+			    struct pvio_fds *fds)
+{
+	union {
+		struct cmsghdr align;
+		char space[CMSG_SPACE(STREAM_SCM_MAX_FDS * sizeof(int))];
+	} control;
+	struct iovec iov = { .iov_base = buf, .iov_len = len };
+	struct msghdr mh = {
+		.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = control.space,
+		.msg_controllen = sizeof(control.space),
+	};
+	struct pvio_fds stray = { .nr = 0 };
+	ssize_t n;
+
+	do {
+		n = recvmsg(stream->fd, &mh, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+	} while (n < 0 && errno == EINTR);
+	if (n < 0)
+		return errno == EAGAIN ? 0 : -errno;
+	if (stream_collect_fds(fds ? fds : &stray, &mh) > 0 && !fds) {
+		pvio_fds_close(&stray);
+		return -EPROTO;
+	}
+	return n > 0 ? n : -ENOTCONN;
+}
+
+/* Send from byte @sent on.  The count, 0 for not now, -errno. */
+static ssize_t stream_send_some(struct pvio_stream *stream, void *bytes,
+				size_t len, size_t sent, int fd)
+{
+	union {
+		struct cmsghdr align;
+		char space[CMSG_SPACE(sizeof(int))];
+	} control;
+	struct iovec iov = { .iov_base = (char *)bytes + sent,
+			     .iov_len = len - sent };
+	struct msghdr mh = { .msg_iov = &iov, .msg_iovlen = 1 };
+	struct cmsghdr *cmsg;
+	ssize_t n;
+
+	if (fd >= 0 && sent == 0) {
+		memset(&control, 0, sizeof(control));
+		mh.msg_control = control.space;
+		mh.msg_controllen = sizeof(control.space);
+		cmsg = CMSG_FIRSTHDR(&mh);
+		cmsg->cmsg_level = SOL_SOCKET;
+		cmsg->cmsg_type = SCM_RIGHTS;
+		cmsg->cmsg_len = CMSG_LEN(sizeof(int));
+		memcpy(CMSG_DATA(cmsg), &fd, sizeof(fd));
+	}
+	do {
+		n = sendmsg(stream->fd, &mh, MSG_DONTWAIT | MSG_NOSIGNAL);
+	} while (n < 0 && errno == EINTR);
+	if (n < 0)
+		return errno == EAGAIN ? 0 : -errno;
+	return n;
+}
+
+int pvio_stream_flush(struct pvio_stream *stream)
+{
+	struct stream_packet *packet;
+	ssize_t n;
+
+	while (!pvio_list_empty(&stream->queue)) {
+		packet = pvio_list_entry(stream->queue.next,
+					 struct stream_packet, node);
+		n = stream_send_some(stream, packet->bytes, packet->len,
+				     packet->sent, packet->fd);
+		if (n < 0)
+			return (int)n;
+		packet->sent += (size_t)n;
+		if (packet->sent < packet->len)
+			return 0;
+		packet_free(stream, packet);
+	}
+	return 0;
+}
+
+int pvio_stream_send(struct pvio_stream *stream, const void *header,
+		     size_t header_len, const void *payload,
+		     size_t payload_len, int fd)
+{
+	size_t len = header_len + payload_len;
+	struct stream_packet *packet;
+	int rc;
+
+	packet = malloc(sizeof(*packet) + len);
+	if (!packet)
+		return -ENOMEM;
+	packet->fd = -1;
+	if (fd >= 0) {
+		packet->fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+		if (packet->fd < 0) {
+			rc = -errno;
+			free(packet);
+			return rc;
+		}
+	}
+	packet->len = len;
+	packet->sent = 0;
+	memcpy(packet->bytes, header, header_len);
+	if (payload_len > 0)
+		memcpy(packet->bytes + header_len, payload, payload_len);
+	pvio_list_add_tail(&stream->queue, &packet->node);
+	stream->nr_queued++;
+	return pvio_stream_flush(stream);
+}
+
+bool pvio_stream_is_sending(const struct pvio_stream *stream)
+{
+	return stream->nr_queued > 0;
+}

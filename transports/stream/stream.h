@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * stream.h - messages with file descriptors on a unix stream socket
+ *
+ * What the protocols of transports that serve a VMM by a socket share: bytes
+ * and descriptors come and go without blocking.  What a message is, they know
+ * themselves.
+ */
+#ifndef PVIO_STREAM_H
+#define PVIO_STREAM_H
+
+#include "core/util.h"
+
+#include <sys/types.h>
+
+/* No message of ours may have more. */
+#define PVIO_STREAM_MAX_FDS 8
+
+struct pvio_fds {
+	int fd[PVIO_STREAM_MAX_FDS]; /* owned; -1 where somebody took it */
+	unsigned int nr;	     /* that came */
+	bool are_lost;		     /* more came than may, or than we could hold */
+};
+
+/* Close those that nobody took, and forget them. */
+void pvio_fds_close(struct pvio_fds *fds);
+
+struct pvio_stream {
+	int fd; /* owned */
+	struct pvio_list queue; /* to be sent */
+	unsigned int nr_queued;
+};
+
+/* Takes @fd. */
+void pvio_stream_init(struct pvio_stream *stream, int fd);
+/* Close it; what was queued is not sent. */
+void pvio_stream_fini(struct pvio_stream *stream);
+
+/*
+ * Receive up to @len bytes of a message to @buf.  Its descriptors travel with
+ * its first byte and are added to @fds; NULL: that byte is here already.
+ *
+ * The count; 0: nothing for the moment; -ENOTCONN: the peer closed; -EPROTO:
+ * descriptors in mid-message; or what recvmsg says.
+ */
+ssize_t pvio_stream_receive(struct pvio_stream *stream, void *buf, size_t len,
+			    struct pvio_fds *fds);
+
+/*
+ * Send a message, or queue what the socket does not take.  @fd (borrowed) goes
+ * with it unless -1.  -ENOMEM, -EMFILE, or what sendmsg says.
+ */
+int pvio_stream_send(struct pvio_stream *stream, const void *header,
+		     size_t header_len, const void *payload,
+		     size_t payload_len, int fd);
+/* Send what was queued.  0 (see pvio_stream_is_sending()) or -errno. */
+int pvio_stream_flush(struct pvio_stream *stream);
+bool pvio_stream_is_sending(const struct pvio_stream *stream);
+
+#endif
