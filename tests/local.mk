@@ -9,6 +9,7 @@ EXTRA_DIST += \
 	tests/hostile/vhost-user-hostile.h \
 	tests/lsan.supp \
 	tests/net_rig.h \
+	tests/socket-rig.h \
 	tests/vhost-user-disk.h \
 	tests/vhost-user-rig.h \
 	$(NULL)

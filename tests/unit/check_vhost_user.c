@@ -258,7 +258,7 @@ START_TEST(inherited_socket_is_served)
 {
 	struct guest_vu_options options = { .fd = -1 };
 	struct guest_device *gd;
-	char transport[32];
+	char transport[64];
 	int pair[2];
 
 	rig_init(&rig, "model = \"rng\";", "");
@@ -270,7 +270,8 @@ START_TEST(inherited_socket_is_served)
 	} else {
 		pair[0] = listen_at(rig.path);
 	}
-	snprintf(transport, sizeof(transport), "fd = %d;", pair[0]);
+	snprintf(transport, sizeof(transport),
+		 "type = \"vhost-user\"; fd = %d;", pair[0]);
 	rig_device(&rig, "model = \"rng\";", transport);
 	rig_start(&rig);
 	options.step = rig.worker;
