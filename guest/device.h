@@ -42,6 +42,13 @@ int guest_device_open_vhost_user(const char *path, struct guest_memory *mem,
  */
 int guest_device_open_pci(struct pvio_device *dev, struct guest_memory *mem,
 			  struct pvio_worker *step, struct guest_device **gd);
+/*
+ * Connect to a vfio-user server at @path as its client, and drive the PCI
+ * function it serves, with MSI-X and the doorbells that the server has in mind;
+ * device-vfio-user.h has more.  Errors as for vhost-user.
+ */
+int guest_device_open_vfio_user(const char *path, struct guest_memory *mem,
+				struct guest_device **gd);
 /* Reset the device and let it go.  NULL is allowed. */
 void guest_device_close(struct guest_device *gd);
 

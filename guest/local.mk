@@ -4,6 +4,8 @@ guest_sources += \
 	guest/device-ops.h \
 	guest/device-pci.c \
 	guest/device-pci.h \
+	guest/device-vfio-user.c \
+	guest/device-vfio-user.h \
 	guest/device-vhost-user.c \
 	guest/device.c \
 	guest/device.h \

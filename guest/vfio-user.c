@@ -20,7 +20,7 @@ const char guest_vfu_capabilities[] =
 	"\"max_data_xfer_size\":1048576,\"pgsizes\":4096,"
 	"\"max_dma_maps\":65535,\"write_multiple\":true}}";
 
-/* --- messages ---------------------------------------------------------------- */
+/* --- messages ------------------------------------------------------------ */
 
 void guest_vfu_adopt(struct guest_vfu *vfu, int fd, struct pvio_worker *step)
 {
@@ -208,7 +208,7 @@ static int vfu_ask_for(struct guest_vfu *vfu, uint16_t command,
 	return reply->size < want ? -EPROTO : 0;
 }
 
-/* --- version and device ------------------------------------------------------ */
+/* --- version and device -------------------------------------------------- */
 
 /* The number that follows @key in @json, or @otherwise. */
 static uint64_t vfu_number(const char *json, const char *key,
@@ -281,7 +281,7 @@ int guest_vfu_reset(struct guest_vfu *vfu)
 	return guest_vfu_tell(vfu, VFU_DEVICE_RESET, NULL, 0, NULL, 0);
 }
 
-/* --- regions ----------------------------------------------------------------- */
+/* --- regions ------------------------------------------------------------- */
 
 /* What can be mapped, from the capabilities of @reply.  -EPROTO. */
 static int vfu_find_areas(const struct guest_vfu_reply *reply,
@@ -421,7 +421,7 @@ int guest_vfu_post(struct guest_vfu *vfu, uint32_t region, uint64_t offset,
 	return rc;
 }
 
-/* --- interrupts -------------------------------------------------------------- */
+/* --- interrupts ---------------------------------------------------------- */
 
 int guest_vfu_irq_info(struct guest_vfu *vfu, uint32_t index,
 		       struct vfu_irq_info *info)
@@ -451,7 +451,7 @@ int guest_vfu_set_irqs(struct guest_vfu *vfu, uint32_t flags, uint32_t index,
 			      nr_fds);
 }
 
-/* --- memory ------------------------------------------------------------------ */
+/* --- memory -------------------------------------------------------------- */
 
 int guest_vfu_dma_map(struct guest_vfu *vfu, uint32_t flags, uint64_t iova,
 		      uint64_t size, int fd, uint64_t offset)

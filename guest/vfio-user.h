@@ -87,7 +87,7 @@ int guest_vfu_tell(struct guest_vfu *vfu, uint16_t command,
 		   const void *payload, size_t size, const int *fds,
 		   unsigned int nr_fds);
 
-/* --- commands ---------------------------------------------------------------- */
+/* --- commands ------------------------------------------------------------ */
 
 /* What guest_vfu_version() proposes by itself: what QEMU does. */
 extern const char guest_vfu_capabilities[];
