@@ -31,5 +31,4 @@ guest_sources += \
 	guest/vhost-user.h \
 	$(NULL)
 
-# The freestanding guest: see guest/baremetal/boot.h.
-EXTRA_DIST += guest/baremetal/boot.h
+include $(srcdir)/guest/baremetal/local.mk

@@ -84,7 +84,7 @@ systemdsystemunitdir = @systemdsystemunitdir@
 if INSTALL_UNITS
 nodist_systemdsystemunit_DATA = $(tools_units)
 endif
-noinst_DATA = $(tools_units)
+noinst_DATA += $(tools_units)
 
 dist_doc_DATA += tools/pviod/pvio.conf.sample
 

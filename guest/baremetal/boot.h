@@ -25,20 +25,20 @@
 
 #include <stdint.h>
 
-#define BOOT_LOAD_MIN	 0x100000u
-#define BOOT_CS		 0x10
-#define BOOT_DS		 0x18
+#define BOOT_LOAD_MIN    0x100000u
+#define BOOT_CS          0x10
+#define BOOT_DS          0x18
 #define BOOT_SERIAL_PORT 0x3f8
-#define BOOT_EXIT_PORT	 0x501
+#define BOOT_EXIT_PORT   0x501
 
 #define BOOT_MAGIC 0x6f697670u /* "pvio" */
 
 struct boot_info {
 	uint32_t magic;
-	uint32_t bytes;		 /* of this struct */
-	uint64_t memory_bytes;	 /* RAM, from 0 */
-	uint64_t cmdline;	 /* address of a text that ends in NUL, or 0 */
-	uint64_t pci_window;	 /* where BARs without an address may go ... */
+	uint32_t bytes;        /* of this struct */
+	uint64_t memory_bytes; /* RAM, from 0 */
+	uint64_t cmdline;      /* address of a text that ends in NUL, or 0 */
+	uint64_t pci_window;   /* where BARs without an address may go ... */
 	uint64_t pci_window_bytes; /* ... 0: there is no PCI */
 };
 

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * runtime.h - what a freestanding guest has instead of a C library
+ *
+ * The host may emulate each of our instructions at some microseconds, so what
+ * is here is short rather than fast.
+ */
+#ifndef PVIO_BAREMETAL_RUNTIME_H
+#define PVIO_BAREMETAL_RUNTIME_H
+
+#include "boot.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define BARE_PAGE_BYTES 4096u
+
+/* Memory from the end of the program to the end of RAM, given out once. */
+void bare_memory_init(const struct boot_info *boot);
+/* Zeroed.  Ends the guest when there is no more. */
+void *bare_alloc(size_t bytes, size_t align);
+
+/* To the console: %s, %u (unsigned int), %lx (uint64_t), nothing else. */
+__attribute__((format(printf, 1, 2))) void bare_print(const char *format, ...);
+/* The verdict: "not ok" and why, and the end with status 1. */
+__attribute__((format(printf, 1, 2), noreturn)) void bare_fail(
+	const char *format, ...);
+__attribute__((noreturn)) void bare_exit(uint8_t status);
+
+/* The text after "@key=" in the command line, or NULL; ends at a blank. */
+const char *bare_option(const struct boot_info *boot, const char *key);
+/* Is that what @value says?  False for NULL. */
+bool bare_option_is(const char *value, const char *word);
+/* The number there, decimal or 0x..., K and M understood; *end is after it. */
+uint64_t bare_number(const char *text, const char **end);
+
+/* What compilers take for granted. */
+void *memcpy(void *to, const void *from, size_t n);
+void *memset(void *to, int byte, size_t n);
+int memcmp(const void *a, const void *b, size_t n);
+
+/* --- the outside, one instruction each ------------------------------------ */
+
+static inline void bare_out8(uint16_t port, uint8_t value)
+{
+	__asm__ volatile("outb %0, %1" : : "a"(value), "Nd"(port) : "memory");
+}
+
+static inline void bare_out32(uint16_t port, uint32_t value)
+{
+	__asm__ volatile("outl %0, %1" : : "a"(value), "Nd"(port) : "memory");
+}
+
+static inline uint32_t bare_in32(uint16_t port)
+{
+	uint32_t value;
+
+	__asm__ volatile("inl %1, %0" : "=a"(value) : "Nd"(port) : "memory");
+	return value;
+}
+
+/*
+ * Device registers: plain moves, of this width.  A compiler left to itself
+ * would use others, which a host has to decode, too.
+ */
+#define BARE_ACCESSORS(bits, suffix, in, out)                                 \
+	static inline uint##bits##_t bare_read##bits(const volatile void *at) \
+	{                                                                     \
+		uint##bits##_t value;                                         \
+		__asm__ volatile("mov" suffix " %1, %0"                       \
+				 : in(value)                                  \
+				 : "m"(*(const volatile uint##bits##_t *)at)  \
+				 : "memory");                                 \
+		return value;                                                 \
+	}                                                                     \
+	static inline void bare_write##bits(volatile void *at,                \
+					    uint##bits##_t value)             \
+	{                                                                     \
+		__asm__ volatile("mov" suffix " %1, %0"                       \
+				 : "=m"(*(volatile uint##bits##_t *)at)       \
+				 : out(value)                                 \
+				 : "memory");                                 \
+	}
+
+BARE_ACCESSORS(8, "b", "=q", "q")
+BARE_ACCESSORS(16, "w", "=r", "r")
+BARE_ACCESSORS(32, "l", "=r", "r")
+
+#endif
