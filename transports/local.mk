@@ -1,6 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
 library_sources += \
 	transports/loopback/loopback.c \
+	transports/pci/msix.c \
+	transports/pci/msix.h \
+	transports/registers/line.c \
+	transports/registers/line.h \
 	transports/stream/endpoint.c \
 	transports/stream/endpoint.h \
 	transports/stream/stream.c \

@@ -39,6 +39,18 @@ tests_unit_check_inflight_CPPFLAGS = $(test_cppflags)
 tests_unit_check_inflight_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_check_inflight_LDADD = $(test_libs)
 
+check_PROGRAMS += tests/unit/check_line
+TESTS += tests/unit/check_line
+tests_unit_check_line_CPPFLAGS = $(test_cppflags)
+tests_unit_check_line_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_check_line_LDADD = $(test_libs)
+
+check_PROGRAMS += tests/unit/check_msix
+TESTS += tests/unit/check_msix
+tests_unit_check_msix_CPPFLAGS = $(test_cppflags)
+tests_unit_check_msix_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_check_msix_LDADD = $(test_libs)
+
 check_PROGRAMS += tests/unit/check_log
 TESTS += tests/unit/check_log
 tests_unit_check_log_CPPFLAGS = $(test_cppflags)

@@ -8,7 +8,8 @@
  * A vector is delivered by its eventfd, or by the host's callback; while it is
  * masked it pends, and is delivered when it is no longer.  Firing is for any
  * thread; a vector has a mutex, which orders it against masking and against
- * its eventfd being replaced, and which nothing else is done under.
+ * its eventfd being replaced, and which nothing else is done under.  The rest
+ * is for the control worker.
  *
  * Who keeps the mask differs.  A VMM that embeds us leaves the table to us.  A
  * vfio-user client keeps the table itself, and takes a vector's eventfd away
@@ -30,9 +31,9 @@ struct pvio_msix_vector {
 	uint64_t address;
 	uint32_t data;
 	bool is_masked; /* by its own bit; set after reset */
-	bool is_pending;
+	bool is_pending; /* atomic, for readers without the lock */
 	int fd; /* owned, or -1 */
-	uint64_t fired;
+	uint64_t fired; /* atomic likewise */
 };
 
 struct pvio_msix {
@@ -40,7 +41,9 @@ struct pvio_msix {
 	struct pvio_msix_vector *vector; /* [nr], owned */
 	bool is_enabled;  /* atomic: by the capability, or by the client */
 	bool is_masked;	  /* atomic: the whole function */
+	bool is_open;	  /* atomic: enabled and not masked, in one word */
 	bool is_external;
+	const char *name; /* borrowed: for messages */
 	const struct pvio_pci_host *host; /* borrowed */
 	void *const *host_arg;		  /* borrowed */
 };
@@ -53,7 +56,7 @@ void pvio_msix_reset(struct pvio_msix *msix); /* eventfds stay */
 void pvio_msix_fire(struct pvio_msix *msix, unsigned int vector);
 /* Message control was written: enable, mask all.  Delivers what pended. */
 void pvio_msix_control(struct pvio_msix *msix, bool enable, bool mask_all);
-/* Takes a duplicate of @fd; -1: none.  -EINVAL. */
+/* Takes a duplicate of @fd; -1: none.  -EINVAL, -EMFILE. */
 int pvio_msix_set_fd(struct pvio_msix *msix, unsigned int vector, int fd);
 void pvio_msix_get(struct pvio_msix *msix, unsigned int vector,
 		   struct pvio_pci_vector *now);
@@ -63,5 +66,7 @@ void pvio_msix_read(struct pvio_msix *msix, uint64_t offset, void *buf,
 void pvio_msix_write(struct pvio_msix *msix, uint64_t offset, const void *buf,
 		     size_t len);
 uint64_t pvio_msix_bar_size(const struct pvio_msix *msix);
+/* Messages delivered, of all vectors.  Any thread. */
+uint64_t pvio_msix_fired(const struct pvio_msix *msix);
 
 #endif

@@ -34,7 +34,8 @@ struct pvio_line {
 	int resample_fd; /* owned, or -1 */
 	struct event *resample_event; /* owned; on @control */
 	struct pvio_worker *control;  /* borrowed */
-	uint64_t asserted;	      /* counts times the line went up */
+	const char *name;	      /* borrowed: for messages */
+	uint64_t asserted; /* times the line went up; atomic */
 };
 
 int pvio_line_init(struct pvio_line *line, struct pvio_worker *control);
