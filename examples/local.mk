@@ -20,3 +20,5 @@ examples_model_la_LDFLAGS = $(example_module_ldflags)
 examples_transport_la_CPPFLAGS = $(AM_CPPFLAGS) -DPVIO_MODULE
 examples_transport_la_LDFLAGS = $(example_module_ldflags)
 example_module_ldflags = $(AM_LDFLAGS) -module -avoid-version -rpath /nowhere
+
+include $(srcdir)/examples/tinyvmm/local.mk

@@ -3,6 +3,7 @@ pvioincludedir = $(includedir)/pvio
 pvioinclude_HEADERS = \
 	include/pvio/device.h \
 	include/pvio/doorbell.h \
+	include/pvio/kvm.h \
 	include/pvio/log.h \
 	include/pvio/loopback.h \
 	include/pvio/memory.h \

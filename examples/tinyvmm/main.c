@@ -1,0 +1,241 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * main.c - tinyvmm: a guest with pvio's devices, on KVM
+ *
+ *	tinyvmm --kernel bzImage [--initrd FILE] [--append TEXT]
+ *	tinyvmm --elf FILE [--append TEXT]
+ *
+ *	--mem SIZE	256M
+ *	--cpus N	1
+ *	--bus BUS	of all devices: pci (default) or mmio
+ *	--disk WHAT	a file, or a fragment of pvio.conf(5), such as
+ *			'backend = { type = "memory"; size = "64M"; }; queues = 2'
+ *	--net WHAT	a type of backend, or a fragment, such as
+ *			'backend = { type = "tap"; ifname = "tap0"; }'
+ *	--device MODEL:WHAT  another of pvio's models
+ *	--stats		print, at the end, exits and counters, as JSON
+ *	--no-ioeventfd	let kicks be exits
+ *
+ * The console is stdin and stdout.  The exit status is the guest's own: 0 when
+ * it powered off, what it wrote to port 0x501, 1 when it is lost.
+ */
+#include "tinyvmm.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <termios.h>
+#include <unistd.h>
+
+static const struct option long_options[] = {
+	{ "kernel", 1, NULL, 'k' },	   { "initrd", 1, NULL, 'i' },
+	{ "append", 1, NULL, 'a' },	   { "elf", 1, NULL, 'e' },
+	{ "mem", 1, NULL, 'm' },	   { "cpus", 1, NULL, 'c' },
+	{ "bus", 1, NULL, 'b' },	   { "disk", 1, NULL, 'd' },
+	{ "net", 1, NULL, 'n' },	   { "device", 1, NULL, 'D' },
+	{ "stats", 0, NULL, 's' },	   { "no-ioeventfd", 0, NULL, 'x' },
+	{ NULL, 0, NULL, 0 },
+};
+
+static struct settings {
+	struct boot boot;
+	struct cards_options cards;
+	const char *append;
+	uint64_t mem;
+	unsigned int cpus;
+	bool want_stats;
+	struct {
+		const char *model, *what;
+	} card[NR_CARDS_MAX];
+	unsigned int nr_cards;
+} settings = { .append = "", .mem = 256 << 20, .cpus = 1 };
+
+void die(const char *fmt, ...)
+{
+	va_list args;
+	int err = errno;
+
+	fputs("tinyvmm: ", stderr);
+	va_start(args, fmt);
+	errno = err; /* for %m */
+	vfprintf(stderr, fmt, args);
+	va_end(args);
+	fputs("\n", stderr);
+	exit(1);
+}
+
+static uint64_t parse_number(const char *text, uint64_t min, uint64_t max)
+{
+	char *end;
+	uint64_t n = strtoull(text, &end, 0);
+
+	switch (*end) {
+	case 'G':
+		n <<= 10;
+		/* fall through */
+	case 'M':
+		n <<= 10;
+		/* fall through */
+	case 'K':
+		n <<= 10;
+		end++;
+	}
+	if (*end != '\0' || end == text || n < min || n > max)
+		die("%s: should be %llu to %llu", text,
+		    (unsigned long long)min, (unsigned long long)max);
+	return n;
+}
+
+static void add_card(const char *model, const char *what)
+{
+	if (settings.nr_cards == NR_CARDS_MAX)
+		die("more than %d devices", NR_CARDS_MAX);
+	settings.card[settings.nr_cards].model = model;
+	settings.card[settings.nr_cards++].what = what;
+}
+
+static void parse_options(int argc, char **argv)
+{
+	char *what;
+	int c;
+
+	while ((c = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
+		switch (c) {
+		case 'k': settings.boot.kernel = optarg; break;
+		case 'i': settings.boot.initrd = optarg; break;
+		case 'e': settings.boot.elf = optarg; break;
+		case 'a': settings.append = optarg; break;
+		case 's': settings.want_stats = true; break;
+		case 'x': settings.cards.no_ioeventfd = true; break;
+		case 'd': add_card("block", optarg); break;
+		case 'n': add_card("net", optarg); break;
+		case 'm':
+			settings.mem = parse_number(optarg, 4 << 20,
+						    RAM_MAX_BYTES) & ~0xfffull;
+			break;
+		case 'c':
+			settings.cpus = parse_number(optarg, 1, NR_CPUS_MAX);
+			break;
+		case 'b':
+			settings.cards.is_mmio = !strcmp(optarg, "mmio");
+			if (!settings.cards.is_mmio && strcmp(optarg, "pci"))
+				die("--bus is pci or mmio");
+			break;
+		case 'D':
+			what = strchr(optarg, ':');
+			if (!what)
+				die("--device MODEL:WHAT");
+			*what++ = '\0';
+			add_card(optarg, what);
+			break;
+		default:
+			exit(1);
+		}
+	}
+	if (optind < argc || !settings.boot.kernel == !settings.boot.elf)
+		die("either --kernel or --elf is needed, and no argument");
+}
+
+/* An ELF finds register pages on its command line, Linux by ACPI. */
+static const char *command_line(void)
+{
+	static char text[4096];
+	size_t len = snprintf(text, sizeof(text), "%s", settings.append);
+	unsigned int i;
+
+	for (i = 0; i < settings.nr_cards && settings.boot.elf &&
+	     settings.cards.is_mmio && len < sizeof(text); i++)
+		len += snprintf(text + len, sizeof(text) - len,
+				" virtio_mmio.device=4K@0x%x:%u",
+				MMIO_WINDOW + i * 0x1000, CARD_GSI + i);
+	if (len >= sizeof(text))
+		die("the command line is too long");
+	return text;
+}
+
+/* Pass on keys, until the guest has ended or we are told to. */
+static void wait_for_end(struct vm *vm)
+{
+	struct pollfd fds[3] = {
+		{ .fd = vm->end_fd, .events = POLLIN },
+		{ .events = POLLIN },
+		{ .fd = STDIN_FILENO, .events = POLLIN },
+	};
+	struct termios before, raw;
+	bool is_tty = tcgetattr(STDIN_FILENO, &before) == 0;
+	sigset_t signals;
+	char c;
+
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGINT);
+	sigaddset(&signals, SIGTERM);
+	fds[1].fd = signalfd(-1, &signals, SFD_CLOEXEC);
+	if (is_tty) {
+		raw = before;
+		raw.c_lflag &= ~(ICANON | ECHO);
+		tcsetattr(STDIN_FILENO, TCSANOW, &raw);
+	}
+	while (!(fds[0].revents | fds[1].revents)) {
+		if (poll(fds, 3, -1) < 0 && errno != EINTR)
+			die("poll: %m");
+		if (fds[2].revents && read(STDIN_FILENO, &c, 1) == 1)
+			serial_input(vm, c);
+		else if (fds[2].revents)
+			fds[2].fd = -1; /* nobody types any more */
+	}
+	if (fds[1].revents)
+		vm_end(vm, 130);
+	if (is_tty)
+		tcsetattr(STDIN_FILENO, TCSANOW, &before);
+}
+
+static void print_stats(struct vm *vm)
+{
+	uint64_t exits[64] = { 0 };
+	unsigned int i, reason;
+
+	for (i = 0; i < vm->nr_cpus; i++)
+		for (reason = 0; reason < 64; reason++)
+			exits[reason] += vm->cpus[i].exits[reason];
+	printf("\n{\"exits\": {\"io\": %llu, \"mmio\": %llu},\n \"devices\": [",
+	       (unsigned long long)exits[KVM_EXIT_IO],
+	       (unsigned long long)exits[KVM_EXIT_MMIO]);
+	cards_print_stats();
+	printf("]}\n");
+}
+
+int main(int argc, char **argv)
+{
+	static struct vm vm;
+	sigset_t signals;
+	unsigned int i;
+
+	parse_options(argc, argv);
+	/* Of every thread: wait_for_end() takes them. */
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGINT);
+	sigaddset(&signals, SIGTERM);
+	sigprocmask(SIG_BLOCK, &signals, NULL);
+	signal(SIGPIPE, SIG_IGN);
+
+	vm_create(&vm, settings.mem, settings.cpus);
+	cards_create(&vm, &settings.cards);
+	for (i = 0; i < settings.nr_cards; i++)
+		cards_add(&vm, settings.card[i].model, settings.card[i].what);
+	settings.boot.cmdline = command_line();
+	boot_load(&vm, &settings.boot);
+	cards_start();
+	vm_start(&vm);
+	wait_for_end(&vm);
+	vm_stop(&vm);
+	if (settings.want_stats)
+		print_stats(&vm);
+	cards_destroy();
+	return vm.status;
+}
