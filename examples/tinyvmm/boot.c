@@ -18,17 +18,13 @@
 
 #include <asm/bootparam.h>
 #include <elf.h>
-#include <errno.h>
 #include <fcntl.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define GDT_AT	   0x500
 #define PARAMS_AT  0x7000
-#define TABLES_AT  0x9000
 #define CMDLINE_AT 0x20000
 #define CMDLINE_BYTES 4096
 #define LOW_RAM_END 0x9fc00
@@ -53,50 +49,6 @@ static struct file file_map(const char *path)
 		die("%s: %m", path);
 	close(fd);
 	return file;
-}
-
-/* Long mode: one level-4 table, one level-3, four level-2 of 2 MiB pages. */
-static void set_registers(struct vm *vm, uint64_t entry, uint64_t arg)
-{
-	static const uint64_t gdt[] = {
-		0, 0, 0x00af9b000000ffff, 0x00cf93000000ffff,
-	};
-	struct kvm_segment code = {
-		.limit = 0xffffffff, .selector = BOOT_CS, .type = 11,
-		.present = 1, .s = 1, .l = 1, .g = 1,
-	};
-	struct kvm_segment data = {
-		.limit = 0xffffffff, .selector = BOOT_DS, .type = 3,
-		.present = 1, .s = 1, .db = 1, .g = 1,
-	};
-	struct kvm_regs regs = {
-		.rip = entry, .rsi = arg, .rdi = arg, .rflags = 2,
-	};
-	uint64_t *tables = vm_ram(vm, TABLES_AT, 6 * 4096);
-	struct kvm_sregs sregs;
-	unsigned int i;
-
-	memcpy(vm_ram(vm, GDT_AT, sizeof(gdt)), gdt, sizeof(gdt));
-	tables[0] = (TABLES_AT + 4096) | 3;
-	for (i = 0; i < 4; i++)
-		tables[512 + i] = (TABLES_AT + (2 + i) * 4096) | 3;
-	for (i = 0; i < 4 * 512; i++)
-		tables[1024 + i] = (uint64_t)i << 21 | 0x83;
-
-	if (ioctl(vm->cpus[0].fd, KVM_GET_SREGS, &sregs) < 0)
-		die("KVM_GET_SREGS: %m");
-	sregs.gdt.base = GDT_AT;
-	sregs.gdt.limit = sizeof(gdt) - 1;
-	sregs.idt.limit = 0;
-	sregs.cs = code;
-	sregs.ds = sregs.es = sregs.fs = sregs.gs = sregs.ss = data;
-	sregs.cr3 = TABLES_AT;
-	sregs.cr4 = 1 << 5;			/* PAE */
-	sregs.efer = 1 << 8 | 1 << 10;		/* LME, LMA */
-	sregs.cr0 = 1u << 31 | 1 << 4 | 1 << 0;	/* PG, ET, PE */
-	if (ioctl(vm->cpus[0].fd, KVM_SET_SREGS, &sregs) < 0 ||
-	    ioctl(vm->cpus[0].fd, KVM_SET_REGS, &regs) < 0)
-		die("KVM_SET_SREGS: %m");
 }
 
 static void load_linux(struct vm *vm, const struct boot *boot)
@@ -140,7 +92,7 @@ static void load_linux(struct vm *vm, const struct boot *boot)
 	memcpy(params->e820_table, map, sizeof(map));
 	params->e820_entries = 3;
 	params->acpi_rsdp_addr = acpi_build(vm);
-	set_registers(vm, hdr->pref_address + 0x200, PARAMS_AT);
+	vm_enter(vm, hdr->pref_address + 0x200, PARAMS_AT);
 }
 
 static void load_elf(struct vm *vm, const struct boot *boot)
@@ -174,7 +126,7 @@ static void load_elf(struct vm *vm, const struct boot *boot)
 		.pci_window = PCI_WINDOW,
 		.pci_window_bytes = cards_are_mmio() ? 0 : PCI_WINDOW_BYTES,
 	};
-	set_registers(vm, elf->e_entry, PARAMS_AT);
+	vm_enter(vm, elf->e_entry, PARAMS_AT);
 }
 
 void boot_load(struct vm *vm, const struct boot *boot)

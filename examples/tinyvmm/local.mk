@@ -11,6 +11,7 @@ examples_tinyvmm_tinyvmm_SOURCES = \
 	examples/tinyvmm/bus.c \
 	examples/tinyvmm/cards.c \
 	examples/tinyvmm/main.c \
+	examples/tinyvmm/run.c \
 	examples/tinyvmm/serial.c \
 	examples/tinyvmm/tinyvmm.h \
 	examples/tinyvmm/vm.c \

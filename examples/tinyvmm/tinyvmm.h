@@ -4,6 +4,7 @@
  *
  *	main.c    options, and waiting for the end
  *	vm.c      memory, virtual CPUs, interrupt routes
+ *	run.c     the virtual CPUs' threads
  *	boot.c    a Linux bzImage, or a freestanding ELF, into memory
  *	acpi.c    what Linux is told of the machine
  *	bus.c     which address is whose; PCI configuration
@@ -48,7 +49,7 @@
 
 void die(const char *fmt, ...) __attribute__((format(printf, 1, 2), noreturn));
 
-/* --- vm.c ----------------------------------------------------------------- */
+/* --- vm.c, run.c ----------------------------------------------------------- */
 
 struct vm;
 struct vcpu {
@@ -77,6 +78,12 @@ struct vm {
 void vm_create(struct vm *vm, uint64_t ram_bytes, unsigned int nr_cpus);
 /* @size bytes of RAM at @gpa; ends the program when there are not so many. */
 void *vm_ram(struct vm *vm, uint64_t gpa, uint64_t size);
+/*
+ * Let the first virtual CPU begin at @entry, in long mode with the first 4 GiB
+ * mapped to themselves and @arg in rdi and rsi.  Takes 0x500 to 0x520 and
+ * 0x9000 to 0xf000 of RAM for tables.
+ */
+void vm_enter(struct vm *vm, uint64_t entry, uint64_t arg);
 void vm_start(struct vm *vm);
 /* Any thread: the guest has ended.  The first status counts. */
 void vm_end(struct vm *vm, int status);

@@ -4,12 +4,11 @@
  *
  * The interrupt controllers are KVM's, so that an eventfd can raise an
  * interrupt without us; a virtual CPU that waits for one sleeps in the kernel.
- * What comes out of KVM_RUN is an access to a device, or the end.
  */
 #include "tinyvmm.h"
 
-#include <errno.h>
-#include <signal.h>
+#include "guest/baremetal/boot.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +17,9 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <unistd.h>
+
+#define GDT_AT	  0x500
+#define TABLES_AT 0x9000
 
 static void vcpu_set_cpuid(struct vcpu *cpu)
 {
@@ -128,91 +130,48 @@ void *vm_ram(struct vm *vm, uint64_t gpa, uint64_t size)
 	return vm->ram + gpa;
 }
 
-/* --- virtual CPUs --------------------------------------------------------- */
-
-static void vcpu_io(struct vcpu *cpu)
+/* One level-4 table, one level-3, four level-2 of 2 MiB pages. */
+void vm_enter(struct vm *vm, uint64_t entry, uint64_t arg)
 {
-	struct kvm_run *run = cpu->run;
-	uint8_t *data = (uint8_t *)run + run->io.data_offset;
-	uint32_t i;
-
-	for (i = 0; i < run->io.count; i++, data += run->io.size)
-		bus_io(cpu->vm, run->io.port, data, run->io.size,
-		       run->io.direction == KVM_EXIT_IO_OUT);
-}
-
-static void *vcpu_main(void *arg)
-{
-	struct vcpu *cpu = arg;
-	struct vm *vm = cpu->vm;
-	struct kvm_run *run = cpu->run;
-
-	while (!atomic_load(&vm->is_ended)) {
-		if (ioctl(cpu->fd, KVM_RUN, 0) < 0) {
-			if (errno == EINTR || errno == EAGAIN)
-				continue;
-			perror("tinyvmm: KVM_RUN");
-			vm_end(vm, 1);
-			break;
-		}
-		cpu->exits[run->exit_reason % 64]++;
-		switch (run->exit_reason) {
-		case KVM_EXIT_IO:
-			vcpu_io(cpu);
-			break;
-		case KVM_EXIT_MMIO:
-			bus_mmio(run->mmio.phys_addr, run->mmio.data,
-				 run->mmio.len, run->mmio.is_write);
-			break;
-		default:
-			/* A triple fault, or what we can't emulate. */
-			fprintf(stderr, "tinyvmm: CPU %u: exit reason %u, "
-				"the guest is lost\n", cpu->id,
-				run->exit_reason);
-			vm_end(vm, 1);
-		}
-	}
-	return NULL;
-}
-
-/* Its being delivered ends KVM_RUN, and that is all. */
-static void on_signal(int signo)
-{
-	(void)signo;
-}
-
-void vm_start(struct vm *vm)
-{
-	struct sigaction action = { .sa_handler = on_signal };
+	static const uint64_t gdt[] = {
+		0, 0, 0x00af9b000000ffff, 0x00cf93000000ffff,
+	};
+	struct kvm_segment code = {
+		.limit = 0xffffffff, .selector = BOOT_CS, .type = 11,
+		.present = 1, .s = 1, .l = 1, .g = 1,
+	};
+	struct kvm_segment data = {
+		.limit = 0xffffffff, .selector = BOOT_DS, .type = 3,
+		.present = 1, .s = 1, .db = 1, .g = 1,
+	};
+	struct kvm_regs regs = {
+		.rip = entry, .rsi = arg, .rdi = arg, .rflags = 2,
+	};
+	uint64_t *tables = vm_ram(vm, TABLES_AT, 6 * 4096);
+	struct kvm_sregs sregs;
 	unsigned int i;
 
-	sigaction(SIGUSR1, &action, NULL);
-	for (i = 0; i < vm->nr_cpus; i++)
-		if (pthread_create(&vm->cpus[i].thread, NULL, vcpu_main,
-				   &vm->cpus[i]) != 0)
-			die("no thread for virtual CPU %u", i);
-}
+	memcpy(vm_ram(vm, GDT_AT, sizeof(gdt)), gdt, sizeof(gdt));
+	tables[0] = (TABLES_AT + 4096) | 3;
+	for (i = 0; i < 4; i++)
+		tables[512 + i] = (TABLES_AT + (2 + i) * 4096) | 3;
+	for (i = 0; i < 4 * 512; i++)
+		tables[1024 + i] = (uint64_t)i << 21 | 0x83;
 
-void vm_end(struct vm *vm, int status)
-{
-	if (atomic_exchange(&vm->is_ended, true))
-		return;
-	vm->status = status;
-	if (eventfd_write(vm->end_fd, 1) < 0)
-		die("eventfd: %m");
-}
-
-void vm_stop(struct vm *vm)
-{
-	unsigned int i;
-
-	atomic_store(&vm->is_ended, true);
-	for (i = 0; i < vm->nr_cpus; i++) {
-		/* For a thread that is on its way into KVM_RUN. */
-		vm->cpus[i].run->immediate_exit = 1;
-		pthread_kill(vm->cpus[i].thread, SIGUSR1);
-		pthread_join(vm->cpus[i].thread, NULL);
-	}
+	if (ioctl(vm->cpus[0].fd, KVM_GET_SREGS, &sregs) < 0)
+		die("KVM_GET_SREGS: %m");
+	sregs.gdt.base = GDT_AT;
+	sregs.gdt.limit = sizeof(gdt) - 1;
+	sregs.idt.limit = 0;
+	sregs.cs = code;
+	sregs.ds = sregs.es = sregs.fs = sregs.gs = sregs.ss = data;
+	sregs.cr3 = TABLES_AT;
+	sregs.cr4 = 1 << 5;			/* PAE */
+	sregs.efer = 1 << 8 | 1 << 10;		/* LME, LMA */
+	sregs.cr0 = 1u << 31 | 1 << 4 | 1 << 0;	/* PG, ET, PE */
+	if (ioctl(vm->cpus[0].fd, KVM_SET_SREGS, &sregs) < 0 ||
+	    ioctl(vm->cpus[0].fd, KVM_SET_REGS, &regs) < 0)
+		die("KVM_SET_SREGS: %m");
 }
 
 /* --- interrupts ----------------------------------------------------------- */
