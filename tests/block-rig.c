@@ -13,27 +13,27 @@
 
 static bool rig_is_packed(enum block_way way)
 {
-	return way == BLOCK_LOOPBACK_PACKED || way == BLOCK_VHOST_USER_PACKED;
+	return way % 2;
 }
 
-static bool rig_is_loopback(enum block_way way)
+static enum way rig_way(const struct block_rig *rig)
 {
-	return way == BLOCK_LOOPBACK_SPLIT || way == BLOCK_LOOPBACK_PACKED;
+	return (enum way)(rig->way / 2);
+}
+
+/* A device behind a socket has a thread, another is stepped by its driver. */
+static bool rig_is_stepped(const struct block_rig *rig)
+{
+	return !way_has_socket(rig_way(rig));
 }
 
 static void rig_text(const struct block_rig *rig, const char *config,
 		     char *text, size_t size)
 {
-	if (rig_is_loopback(rig->way))
-		snprintf(text, size,
-			 "model = \"block\"; %s "
-			 "transport = { type = \"loopback\"; };",
-			 config);
-	else
-		snprintf(text, size,
-			 "model = \"block\"; %s transport = { type = "
-			 "\"vhost-user\"; socket = \"%s/socket\"; };",
-			 config, rig->dir);
+	char transport[256];
+
+	way_transport(rig_way(rig), rig->dir, transport, sizeof(transport));
+	snprintf(text, size, "model = \"block\"; %s %s", config, transport);
 }
 
 int rig_try_create(const char *config)
@@ -73,7 +73,8 @@ static void rig_start_queues(struct block_rig *rig)
 void rig_open(struct block_rig *rig, enum block_way way, const char *config,
 	      uint64_t refuse)
 {
-	char text[2048], path[64];
+	struct way_guest guest = { 0 };
+	char text[2048];
 
 	memset(rig, 0, sizeof(*rig));
 	rig->way = way;
@@ -90,18 +91,13 @@ void rig_open(struct block_rig *rig, enum block_way way, const char *config,
 	/* Rings and small things below a hole; buffers above. */
 	ck_assert_int_eq(guest_memory_add(&rig->mem, 0, 1 << 20), 0);
 	ck_assert_int_eq(guest_memory_add(&rig->mem, 1ULL << 32, 8 << 20), 0);
-	if (rig_is_loopback(way)) {
-		ck_assert_int_eq(guest_device_open_loopback(rig->dev, &rig->mem,
-							    rig->worker,
-							    &rig->gd),
-				 0);
-	} else {
+	if (!rig_is_stepped(rig))
 		ck_assert_int_eq(pvio_worker_start(rig->worker), 0);
-		snprintf(path, sizeof(path), "%s/socket", rig->dir);
-		ck_assert_int_eq(
-			guest_device_open_vhost_user(path, &rig->mem, &rig->gd),
-			0);
-	}
+	guest.dev = rig->dev;
+	guest.dir = rig->dir;
+	guest.mem = &rig->mem;
+	guest.step = rig_is_stepped(rig) ? rig->worker : NULL;
+	ck_assert_int_eq(way_open(rig_way(rig), &guest, &rig->gd), 0);
 	guest_device_features(rig->gd, rig->features);
 	rig->features[0] &= ~refuse;
 	if (!rig_is_packed(way))
@@ -135,7 +131,7 @@ static void rig_remove_dir(const char *dir)
 void rig_close(struct block_rig *rig)
 {
 	guest_device_close(rig->gd);
-	if (!rig_is_loopback(rig->way))
+	if (!rig_is_stepped(rig))
 		pvio_worker_stop(rig->worker);
 	pvio_device_destroy(rig->dev);
 	pvio_worker_destroy(rig->worker);
@@ -273,13 +269,13 @@ int rig_command(struct block_rig *rig, const char *command,
 	char text[256] = "";
 	int rc;
 
-	if (!rig_is_loopback(rig->way))
+	if (!rig_is_stepped(rig))
 		pvio_worker_stop(rig->worker);
 	rc = pvio_device_command(rig->dev, command, argument, text,
 				 sizeof(text));
 	if (answer)
 		memcpy(answer, text, sizeof(text));
-	if (!rig_is_loopback(rig->way))
+	if (!rig_is_stepped(rig))
 		ck_assert_int_eq(pvio_worker_start(rig->worker), 0);
 	return rc;
 }
@@ -292,7 +288,7 @@ void rig_config(struct block_rig *rig, struct virtio_blk_config *config)
 
 void rig_settle(struct block_rig *rig)
 {
-	if (rig_is_loopback(rig->way))
+	if (rig_is_stepped(rig))
 		while (pvio_worker_step(rig->worker))
 			;
 	else

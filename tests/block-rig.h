@@ -14,15 +14,14 @@
 #include "core/device.h"
 #include "core/virtio.h"
 #include "guest/device.h"
+#include "tests/way.h"
 
 #include <check.h>
 
+/* Each way twice: split rings, then packed ones. */
 enum block_way {
-	BLOCK_LOOPBACK_SPLIT,
-	BLOCK_LOOPBACK_PACKED,
-	BLOCK_VHOST_USER_SPLIT,
-	BLOCK_VHOST_USER_PACKED,
-	BLOCK_NR_WAYS
+	BLOCK_LOOPBACK_SPLIT = 2 * WAY_LOOPBACK,
+	BLOCK_NR_WAYS = 2 * WAY_NR
 };
 
 #define RIG_ARENA_BYTES  ((size_t)4 << 20)

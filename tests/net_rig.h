@@ -5,14 +5,14 @@
  * Device and driver are in this process, on one worker that waiting steps.
  * Several guests may share the worker, as the ports of a switch do.
  *
- * Between them is the loopback transport; with RIG_VHOST_USER defined, a
- * vhost-user socket, and the driver's side is a front-end.
+ * Between them is the way that is tested now (tests/way.h); with a socket,
+ * both ends of that are on the worker.
  */
 #ifndef PVIO_TESTS_NET_RIG_H
 #define PVIO_TESTS_NET_RIG_H
 
 #include "guest/net.h"
-#include "tests/check_main.h"
+#include "tests/way.h"
 
 #include "core/device-internal.h"
 #include "core/util.h"
@@ -24,13 +24,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#ifdef RIG_VHOST_USER
-#include "guest/vhost-user.h"
-#define RIG_IS_VHOST_USER true
-#else
-#define RIG_IS_VHOST_USER false
-#endif
-
 #define RIG_TIMEOUT_MS 10000
 #define RIG_RAM	       (64u << 20)
 /* Everything but the ring features, which a test adds. */
@@ -41,7 +34,7 @@
 #define RIG_PLAIN PVIO_BIT(VIRTIO_NET_F_MAC)
 
 struct rig {
-	char dir[32], path[64]; /* of the socket */
+	char dir[32]; /* of the socket */
 	struct guest_memory mem;
 	struct pvio_device *dev;
 	struct guest_device *gd;
@@ -56,19 +49,15 @@ static inline int rig_create_on(struct rig *rig, const char *name,
 				struct pvio_worker *const *workers,
 				unsigned int nr_workers)
 {
-	char config[1024];
+	char config[1024], transport[256];
 	int rc;
 
 	strcpy(rig->dir, "/tmp/pvio-net-XXXXXX");
 	ck_assert_ptr_nonnull(mkdtemp(rig->dir));
-	snprintf(rig->path, sizeof(rig->path), "%s/s", rig->dir);
+	way_transport(way_now, rig->dir, transport, sizeof(transport));
 	snprintf(config, sizeof(config),
-		 "model = \"net\"; backend = { %s }; %s "
-		 "transport = { type = \"%s\"; %s%s%s };",
-		 backend, keys, RIG_IS_VHOST_USER ? "vhost-user" : "loopback",
-		 RIG_IS_VHOST_USER ? "socket = \"" : "",
-		 RIG_IS_VHOST_USER ? rig->path : "",
-		 RIG_IS_VHOST_USER ? "\";" : "");
+		 "model = \"net\"; backend = { %s }; %s %s", backend, keys,
+		 transport);
 	rc = pvio_device_create(name, config, rig_worker, workers, nr_workers,
 				&rig->dev);
 	if (rc < 0)
@@ -84,19 +73,15 @@ static inline int rig_create(struct rig *rig, const char *name,
 
 static inline int rig_open_driver(struct rig *rig)
 {
-#ifdef RIG_VHOST_USER
-	const struct guest_vu_options options = {
+	const struct way_guest guest = {
+		.dev = rig->dev,
+		.dir = rig->dir,
+		.mem = &rig->mem,
 		.step = rig_worker,
 		.queues_per_unit = 2,
-		.fd = -1,
 	};
 
-	return guest_device_open_vhost_user_with(rig->path, &rig->mem, &options,
-						 &rig->gd);
-#else
-	return guest_device_open_loopback(rig->dev, &rig->mem, rig_worker,
-					  &rig->gd);
-#endif
+	return way_open(way_now, &guest, &rig->gd);
 }
 
 /* The device is there: give it memory and a driver's registers. */

@@ -756,7 +756,7 @@ START_TEST(guest_without_receive_buffers_loses_frames_and_delays_nobody)
 }
 END_TEST
 
-CHECK_MAIN("hostile net", rig_setup, teardown,
+WAY_MAIN("hostile net", rig_setup, teardown,
 	   chain_shorter_than_a_header_is_dropped,
 	   chain_of_one_byte_segments_is_served,
 	   transmit_chain_with_only_writable_buffers_is_dropped,

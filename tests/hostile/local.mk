@@ -39,15 +39,9 @@ tests_hostile_check_vhost_user_wire_CPPFLAGS = $(test_cppflags)
 tests_hostile_check_vhost_user_wire_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_hostile_check_vhost_user_wire_LDADD = $(test_libs)
 
-check_PROGRAMS += tests/hostile/check_net_vhost_user
-TESTS += tests/hostile/check_net_vhost_user
-tests_hostile_check_net_vhost_user_SOURCES = tests/hostile/check_net.c
-tests_hostile_check_net_vhost_user_CPPFLAGS = $(test_cppflags) -DRIG_VHOST_USER
-tests_hostile_check_net_vhost_user_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
-tests_hostile_check_net_vhost_user_LDADD = $(test_libs)
-
 check_PROGRAMS += tests/hostile/check_net
 TESTS += tests/hostile/check_net
+tests_hostile_check_net_SOURCES = tests/hostile/check_net.c $(way_sources)
 tests_hostile_check_net_CPPFLAGS = $(test_cppflags)
 tests_hostile_check_net_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_hostile_check_net_LDADD = $(test_libs)

@@ -2,9 +2,8 @@
 /*
  * check_net.c - the network card, driver's side and ours
  *
- * A guest drives the device over the loopback transport - in
- * check_net_vhost_user, over vhost-user; the echo backend sends back what it
- * sends.
+ * A guest drives the device, in every way there is (tests/way.h); the echo
+ * backend sends back what it sends.
  */
 #include "tests/net_rig.h"
 
@@ -186,7 +185,7 @@ START_TEST(config_space_says_what_was_configured)
 	ck_assert_uint_eq(le16toh(c.max_virtqueue_pairs), 4);
 	/* vhost-user counts pairs, and leaves the control queue out. */
 	ck_assert_uint_eq(guest_device_nr_queues(rig.gd),
-			  RIG_IS_VHOST_USER ? 8 : 9);
+			  way_now == WAY_VHOST_USER ? 8 : 9);
 	guest_device_features(rig.gd, bits);
 	ck_assert(bits[0] & PVIO_BIT(VIRTIO_NET_F_MTU));
 	ck_assert(bits[0] & PVIO_BIT(VIRTIO_NET_F_MQ));
@@ -607,7 +606,7 @@ START_TEST(open_checksum_reaches_a_guest_that_takes_it_as_it_is)
 }
 END_TEST
 
-CHECK_MAIN("net", rig_setup, teardown,
+WAY_MAIN("net", rig_setup, teardown,
 	   frames_of_every_size_come_back_on_every_ring,
 	   frames_keep_their_order, without_merging_a_frame_is_one_buffer,
 	   sender_waits_while_the_guest_gives_no_buffers,

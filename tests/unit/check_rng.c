@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * check_rng.c - the entropy device, good requests and bad ones
+ * check_rng.c - the entropy device, good requests and bad ones, on every way
  */
-#include "tests/check_main.h"
+#include "tests/way.h"
 
 #include "core/device.h"
 #include "guest/device.h"
@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 #define MEMORY_GPA   0x10000
 #define MEMORY_BYTES (1 << 20)
@@ -19,21 +20,28 @@ static struct pvio_worker *worker;
 static struct pvio_device *dev;
 static struct guest_memory mem;
 static struct guest_device *gd;
+static char dir[32];
 
 static void setup(void)
 {
+	struct way_guest guest = { .mem = &mem, .dir = dir };
+	char config[256] = "model = \"rng\"; ";
+	size_t len = strlen(config);
 	uint64_t bits[2];
 
+	strcpy(dir, "/tmp/pvio-rng-XXXXXX");
+	ck_assert_ptr_nonnull(mkdtemp(dir));
+	way_transport(way_now, dir, config + len, sizeof(config) - len);
 	ck_assert_int_eq(pvio_worker_create("rng", &worker), 0);
-	ck_assert_int_eq(pvio_device_create(
-				 "rng",
-				 "model = \"rng\";"
-				 "transport = { type = \"loopback\"; };",
-				 worker, &worker, 1, &dev),
+	ck_assert_int_eq(pvio_device_create("rng", config, worker, &worker, 1,
+					    &dev),
 			 0);
+	ck_assert_int_eq(pvio_device_start(dev), 0);
 	guest_memory_init(&mem);
 	ck_assert_int_eq(guest_memory_add(&mem, MEMORY_GPA, MEMORY_BYTES), 0);
-	ck_assert_int_eq(guest_device_open_loopback(dev, &mem, worker, &gd), 0);
+	guest.dev = dev;
+	guest.step = worker;
+	ck_assert_int_eq(way_open(way_now, &guest, &gd), 0);
 	guest_device_features(gd, bits);
 	ck_assert_int_eq(guest_device_negotiate(gd, bits), 0);
 	ck_assert_int_eq(guest_device_setup_queue(gd, 0, 64), 0);
@@ -46,6 +54,7 @@ static void teardown(void)
 	pvio_device_destroy(dev);
 	pvio_worker_destroy(worker);
 	guest_memory_fini(&mem);
+	rmdir(dir);
 }
 
 static uint8_t *buffer(struct guest_segment *seg, uint32_t len)
@@ -181,7 +190,7 @@ START_TEST(it_has_one_queue_and_no_configuration)
 }
 END_TEST
 
-CHECK_MAIN("rng", setup, teardown, a_buffer_is_filled_and_no_more,
+WAY_MAIN("rng", setup, teardown, a_buffer_is_filled_and_no_more,
 	   no_two_requests_get_the_same, how_bytes_are_split_does_not_matter,
 	   a_large_request_gets_less_than_it_asked_for,
 	   a_request_without_room_gets_nothing,

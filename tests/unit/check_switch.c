@@ -284,13 +284,10 @@ START_TEST(port_on_another_worker_is_refused)
 
 	guest_up(&a, 'a', "", &plain);
 	ck_assert_int_eq(pvio_worker_create("other", &other), 0);
-	ck_assert_int_eq(
-		pvio_device_create("b",
-				   "model = \"net\"; backend = { type = "
-				   "\"switch\"; switch = \"lan\"; }; "
-				   "transport = { type = \"loopback\"; };",
-				   rig_worker, &other, 1, &b.dev),
-		0);
+	ck_assert_int_eq(rig_create_on(&b, "b",
+				       "type = \"switch\"; switch = \"lan\";",
+				       "", &other, 1),
+			 0);
 	rig_open(&b);
 	ck_assert_int_lt(rig_drive(&b, &plain), 0);
 	rig_down(&b);
@@ -371,7 +368,7 @@ START_TEST(addresses_age)
 }
 END_TEST
 
-CHECK_MAIN("switch", setup, teardown,
+WAY_MAIN("switch", setup, teardown,
 	   configured_address_is_known_from_the_start,
 	   unknown_and_group_addresses_are_flooded,
 	   source_addresses_are_learned_and_move,
