@@ -81,6 +81,8 @@ void guest_device_init(struct guest_device *gd,
 		       struct guest_memory *mem);
 /* For close: free rings and eventfds.  After the device let go of them. */
 void guest_device_fini(struct guest_device *gd);
+/* A device of this process, by pvio/memory.h: give it @mem, or (NULL) none. */
+int guest_give_memory(struct pvio_device *dev, const struct guest_memory *mem);
 /* One interrupt for all queues arrived: wake every queue's waiter. */
 void guest_device_interrupt(struct guest_device *gd);
 

@@ -49,6 +49,9 @@ int guest_device_open_pci(struct pvio_device *dev, struct guest_memory *mem,
  */
 int guest_device_open_vfio_user(const char *path, struct guest_memory *mem,
 				struct guest_device **gd);
+/* The same by transport "mmio", with one interrupt line; device-mmio.h. */
+int guest_device_open_mmio(struct pvio_device *dev, struct guest_memory *mem,
+			   struct pvio_worker *step, struct guest_device **gd);
 /* Reset the device and let it go.  NULL is allowed. */
 void guest_device_close(struct guest_device *gd);
 

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 guest_sources += \
 	guest/device-loopback.c \
+	guest/device-mmio.c \
+	guest/device-mmio.h \
 	guest/device-ops.h \
 	guest/device-pci.c \
 	guest/device-pci.h \

@@ -8,6 +8,8 @@
  */
 #include "device-pci.h"
 
+#include "device-ops.h"
+
 #include "core/util.h"
 #include "core/worker.h"
 
@@ -108,8 +110,7 @@ static bool function_step(void *arg)
 	       pvio_worker_step(f->worker);
 }
 
-static int function_set_memory(struct function *f,
-			       const struct guest_memory *mem)
+int guest_give_memory(struct pvio_device *dev, const struct guest_memory *mem)
 {
 	struct pvio_memory *list;
 	unsigned int i;
@@ -122,7 +123,7 @@ static int function_set_memory(struct function *f,
 		rc = pvio_memory_add(list, mem->region[i].gpa,
 				     mem->region[i].size, mem->region[i].host);
 	if (rc == 0)
-		rc = pvio_device_set_memory_list(f->dev, list);
+		rc = pvio_device_set_memory_list(dev, list);
 	pvio_memory_destroy(list);
 	return rc;
 }
@@ -131,7 +132,7 @@ static void function_close(void *arg)
 {
 	struct function *f = arg;
 
-	(void)function_set_memory(f, NULL);
+	(void)guest_give_memory(f->dev, NULL);
 	free(f);
 }
 
@@ -162,7 +163,7 @@ int guest_device_open_pci_with(struct pvio_device *dev,
 	f->worker = options->step;
 	f->pci = pvio_pci_of(dev);
 	if (f->pci)
-		rc = function_set_memory(f, mem);
+		rc = guest_give_memory(dev, mem);
 	if (rc < 0)
 		goto free_f;
 	rc = guest_device_open_pci_access(&function_access, f, mem, options,
@@ -172,7 +173,7 @@ int guest_device_open_pci_with(struct pvio_device *dev,
 	return 0;
 
 clear_memory:
-	(void)function_set_memory(f, NULL);
+	(void)guest_give_memory(f->dev, NULL);
 free_f:
 	free(f);
 	return rc;
