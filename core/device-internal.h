@@ -140,6 +140,7 @@ struct pvio_device {
 	unsigned int nr_quiet;	  /* who waits until all has drained ... */
 	unsigned int nr_quieting; /* ... the first so many by what is going on */
 	struct pvio_waiter quiet_waiters[PVIO_QUIET_WAITERS];
+	struct pvio_list awaiting; /* struct pvio_device_waiter */
 
 	struct pvio_log_limit log_limit;
 };

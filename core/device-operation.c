@@ -95,27 +95,58 @@ void pvio_queue_op_done(struct pvio_queue_op *op, int rc)
 	pvio_worker_post(op->vq->dev->control, &op->task);
 }
 
+/* Does something exclude operations on queues, or is about to? */
+static bool device_is_excluded(const struct pvio_device *dev)
+{
+	return dev->exclusive != PVIO_DEVICE_SHARED || dev->nr_waiters ||
+	       dev->new_map;
+}
+
 bool pvio_queue_op_may_begin(struct pvio_device *dev,
 			     const struct pvio_queue_op *op, pvio_done_fn *done,
 			     void *arg)
 {
-	if (!op->is_busy && dev->exclusive == PVIO_DEVICE_SHARED &&
-	    dev->nr_waiters == 0 && !dev->new_map)
+	if (!op->is_busy && !device_is_excluded(dev))
 		return true;
 	done(arg, -EBUSY);
 	return false;
 }
 
+bool pvio_device_await(struct pvio_device *dev,
+		       struct pvio_device_waiter *waiter)
+{
+	if (!device_is_excluded(dev))
+		return false;
+	pvio_list_add_tail(&dev->awaiting, &waiter->node);
+	return true;
+}
+
+/* One of these may exclude the others again. */
+static void settle_waiters(struct pvio_device *dev)
+{
+	while (!pvio_list_empty(&dev->awaiting) && !device_is_excluded(dev)) {
+		struct pvio_device_waiter *w =
+			pvio_list_entry(dev->awaiting.next,
+					struct pvio_device_waiter, node);
+
+		pvio_list_del(&w->node);
+		w->fn(w);
+	}
+}
+
 void pvio_device_settle(struct pvio_device *dev)
 {
-	if (dev->nr_ops || dev->exclusive != PVIO_DEVICE_SHARED)
+	if (dev->exclusive != PVIO_DEVICE_SHARED)
 		return;
-	if (dev->new_map)
-		pvio_device_remap_begin(dev);
-	else if (dev->nr_waiters)
-		pvio_device_reset_begin(dev);
-	else if (dev->nr_quiet)
-		pvio_device_quiet_begin(dev);
+	if (dev->nr_ops == 0) {
+		if (dev->new_map)
+			pvio_device_remap_begin(dev);
+		else if (dev->nr_waiters)
+			pvio_device_reset_begin(dev);
+		else if (dev->nr_quiet)
+			pvio_device_quiet_begin(dev);
+	}
+	settle_waiters(dev);
 }
 
 /* The last thing that a queue's worker does for a device. */

@@ -153,6 +153,7 @@ int pvio_device_create_from(const char *name, struct pvio_config *cfg,
 		return -ENOMEM;
 	dev->control = control;
 	pvio_device_break_init(dev);
+	pvio_list_init(&dev->awaiting);
 
 	rc = -ENOMEM;
 	dev->name = strdup(name);

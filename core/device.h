@@ -55,6 +55,19 @@ int pvio_device_create_from(const char *name, struct pvio_config *cfg,
 typedef void pvio_begin_fn(void *arg, pvio_done_fn *done, void *done_arg);
 int pvio_device_call(struct pvio_device *dev, pvio_begin_fn *begin, void *arg);
 
+/*
+ * Who was refused with -EBUSY, since a reset or a change of memory excludes
+ * everything else, and would try again.  True: @waiter->fn is called when that
+ * is over, once, on the control worker; false: it is over.  The struct stays
+ * until then, or until it is taken off the list by pvio_list_del().
+ */
+struct pvio_device_waiter {
+	void (*fn)(struct pvio_device_waiter *waiter);
+	struct pvio_list node;
+};
+bool pvio_device_await(struct pvio_device *dev,
+		       struct pvio_device_waiter *waiter);
+
 /* --- identity ------------------------------------------------------------ */
 uint32_t pvio_device_id(const struct pvio_device *dev);
 const struct pvio_model_ops *pvio_device_model(const struct pvio_device *dev);
@@ -142,8 +155,9 @@ int pvio_device_set_mtu(struct pvio_device *dev, uint16_t mtu);
 
 /*
  * Give the device a new memory map.  Takes @map, unless @rc is -EBUSY: another
- * set_memory is under way.  A reset or a quiesce is waited for.  Running queues are paused, drained,
- * moved to the new map and resumed; one whose ring is not in it breaks.
+ * set_memory is under way.  A reset or a quiesce is waited for.  Running queues
+ * are paused, drained, moved to the new map and resumed; one whose ring is not
+ * in it breaks.
  */
 void pvio_device_set_memory(struct pvio_device *dev, struct pvio_map *map,
 			    pvio_done_fn *done, void *arg);
