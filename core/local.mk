@@ -31,6 +31,7 @@ library_sources += \
 	core/log.h \
 	core/memory-checked.c \
 	core/memory-iov.c \
+	core/memory-list.c \
 	core/memory-map.c \
 	core/memory-sigbus.c \
 	core/memory-sigbus.h \

@@ -58,8 +58,7 @@ int pvio_memory_remove(struct pvio_memory *mem, uint64_t gpa);
  * Give @dev the ranges listed now.  Requests in flight are finished first;
  * when this returns the device touches nothing of what it had before and is
  * not listed any more.  A running queue whose ring is gone breaks: the device
- * asks its driver for a reset.  Any thread (pvio-pci(3), Threads).  -ENOMEM;
- * -EBUSY: another thread is changing the device's memory or resetting it.
+ * asks its driver for a reset.  Any thread (pvio-pci(3), Threads).  -ENOMEM.
  */
 int pvio_device_set_memory_list(struct pvio_device *dev,
 				const struct pvio_memory *mem);
