@@ -1,10 +1,16 @@
 # SPDX-License-Identifier: BSD-3-Clause
 library_sources += \
 	transports/loopback/loopback.c \
+	transports/pci/bar.c \
+	transports/pci/config.c \
 	transports/pci/msix.c \
 	transports/pci/msix.h \
+	transports/pci/pci.c \
+	transports/pci/pci.h \
 	transports/registers/line.c \
 	transports/registers/line.h \
+	transports/registers/registers.c \
+	transports/registers/registers.h \
 	transports/stream/endpoint.c \
 	transports/stream/endpoint.h \
 	transports/stream/stream.c \

@@ -96,4 +96,13 @@ tests_hostile_check_device_status_CPPFLAGS = $(rig_cppflags)
 tests_hostile_check_device_status_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_hostile_check_device_status_LDFLAGS = $(rig_ldflags)
 tests_hostile_check_device_status_LDADD = $(test_libs)
+
+pci_rig_sources = tests/pci-rig.c tests/pci-rig.h tests/device/probe.h
+check_PROGRAMS += tests/unit/check_pci
+TESTS += tests/unit/check_pci
+tests_unit_check_pci_SOURCES = tests/unit/check_pci.c $(pci_rig_sources)
+tests_unit_check_pci_CPPFLAGS = $(rig_cppflags)
+tests_unit_check_pci_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_check_pci_LDFLAGS = $(rig_ldflags)
+tests_unit_check_pci_LDADD = $(test_libs)
 endif

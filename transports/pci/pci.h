@@ -30,6 +30,7 @@
 
 /* BAR 4 */
 #define PCI_COMMON_OFFSET     0x0000
+#define PCI_COMMON_BYTES      64
 #define PCI_ISR_OFFSET	      0x1000
 #define PCI_DEVICE_OFFSET     0x2000
 #define PCI_NOTIFY_OFFSET     0x3000
@@ -48,6 +49,8 @@
 	 PVIO_BIT(VIRTIO_F_NOTIF_CONFIG_DATA) |                         \
 	 PVIO_BIT(VIRTIO_F_RING_RESET) | PVIO_BIT(VIRTIO_F_SUSPEND))
 
+#define PCI_RESET_WAITERS 4
+
 struct pvio_pci {
 	struct pvio_device *dev; /* borrowed */
 	bool is_started;
@@ -56,12 +59,29 @@ struct pvio_pci {
 	struct pvio_line intx;
 	struct pvio_pci_host host;
 	void *host_arg;
-	struct pvio_pci_host told; /* reserved for config.c: see there */
 	uint8_t config[PCI_CONFIG_BYTES]; /* as the guest reads it */
 	uint8_t mask[PCI_CONFIG_BYTES];	  /* bits the guest may write */
 	int *doorbell_fd; /* [queues], owned; -1 until asked for */
+
 	/* config.c's own */
 	bool is_quiesced; /* bus master off, or not in D0: nothing is served */
+	bool is_resetting; /* by the bus or FLR: what is accessed is not there */
+	struct {
+		uint64_t address;
+		bool is_enabled;
+	} told[PVIO_PCI_NR_BARS]; /* to the host */
+	pvio_done_fn *done; /* of the write under way */
+	void *done_arg;
+	bool wants_window; /* it goes on with an access through the window */
+	unsigned int nr_reset_waiters;
+	struct {
+		pvio_done_fn *done;
+		void *arg;
+	} reset_waiter[PCI_RESET_WAITERS];
+
+	/* pci.c's own: accesses by pvio/pci.h, one after the other */
+	struct pvio_list accesses;
+	bool is_accessed;
 };
 
 /* Shared by all transports that show a PCI function: read keys, build it. */
@@ -69,6 +89,12 @@ int pci_init(struct pvio_pci *pci, struct pvio_device *dev,
 	     struct pvio_config *cfg);
 void pci_fini(struct pvio_pci *pci);
 
+/* Fill in @pci->config and mask, as after a reset. */
+void pci_config_init(struct pvio_pci *pci);
+/*
+ * A write that takes an FLR, or takes bus mastering or power away, may have to
+ * wait for the queues.
+ */
 void pci_config_read(struct pvio_pci *pci, size_t offset, void *buf,
 		     size_t len);
 void pci_config_write(struct pvio_pci *pci, size_t offset, const void *buf,

@@ -37,7 +37,13 @@ struct pvio_register_queue {
 	uint16_t size; /* shadows ... */
 	uint64_t desc, driver, device;
 	uint16_t vector; /* atomic: the queue's worker reads it */
+	pvio_done_fn *done; /* of starting or stopping, or NULL */
+	void *done_arg;
+	struct pvio_device_waiter waiter; /* to start or stop, when it may */
 };
+
+/* What waits for a reset; more than these are not told. */
+#define PVIO_REGISTERS_RESET_WAITERS 4
 
 struct pvio_registers {
 	struct pvio_device *dev; /* borrowed */
@@ -49,7 +55,13 @@ struct pvio_registers {
 	uint16_t config_vector; /* atomic */
 	uint8_t generation;	/* as last told to the driver */
 	uint32_t changes_seen;	/* of the core, when the driver last read */
-	bool is_resetting;	/* a status of 0 was written, and not done */
+	bool is_resetting; /* a reset was asked for, and not done; atomic */
+	unsigned int nr_waiters;
+	struct {
+		pvio_done_fn *done;
+		void *arg;
+	} waiter[PVIO_REGISTERS_RESET_WAITERS];
+	struct pvio_log_limit log_limit; /* the transport's, too */
 	struct pvio_register_queue *queue; /* [nr_queues], owned */
 };
 
@@ -60,20 +72,22 @@ void pvio_registers_fini(struct pvio_registers *regs);
 /* --- features: 32 bits at a time, by selector; 0 past the last ------------ */
 uint32_t pvio_registers_device_features(const struct pvio_registers *regs);
 uint32_t pvio_registers_driver_features(const struct pvio_registers *regs);
-/* Ignored after FEATURES_OK (virtio 1.4, 3.1.1). */
+/* Ignored after FEATURES_OK (virtio 1.4, 3.1.1), and past the last. */
 void pvio_registers_set_driver_features(struct pvio_registers *regs,
 					uint32_t bits);
 
 /* --- status --------------------------------------------------------------- */
 uint8_t pvio_registers_status(const struct pvio_registers *regs);
 /*
- * Features go to the core when FEATURES_OK is written.  0 resets: @done comes
- * when the device touches no memory any more, and until then the status reads
- * as before.
+ * Features go to the core when FEATURES_OK is written, and the bit does not
+ * stick if they are refused.  0 resets: shadows and selectors, too.  @done, or
+ * NULL, comes when the device touches no memory any more, and until then the
+ * status reads as before and other values are dropped.  -EBUSY: too many wait
+ * for that.
  */
 void pvio_registers_set_status(struct pvio_registers *regs, uint8_t status,
 			       pvio_done_fn *done, void *arg);
-/* The same as a bus's reset does it: selectors and shadows, too. */
+/* The same, as a bus's reset does it. */
 void pvio_registers_reset(struct pvio_registers *regs, pvio_done_fn *done,
 			  void *arg);
 
@@ -98,14 +112,22 @@ void pvio_register_queue_set_address(struct pvio_register_queue *queue,
 uint32_t pvio_register_queue_address(const struct pvio_register_queue *queue,
 				     enum pvio_register_address which,
 				     unsigned int half);
-/* Start, with what the shadows say.  @done when it runs, or does not. */
+/*
+ * Start, with what the shadows say.  @done (or NULL) when it runs, or does not.
+ * Dropped before FEATURES_OK, and unless the queue is OFF.
+ */
 void pvio_register_queue_enable(struct pvio_register_queue *queue,
 				pvio_done_fn *done, void *arg);
 /* Queue reset (virtio 1.4, 2.6.1); dropped unless RING_RESET is negotiated. */
 void pvio_register_queue_reset(struct pvio_register_queue *queue,
 			       pvio_done_fn *done, void *arg);
 
-/* --- vectors: what was stored reads back, or NO_VECTOR (4.1.5.1.2) --------- */
+/*
+ * --- vectors: what was stored reads back, or NO_VECTOR (4.1.5.1.2) ---------
+ *
+ * At any time: they are no part of what a queue runs on, and Windows' network
+ * driver maps them when its queues are enabled.
+ */
 void pvio_registers_set_config_vector(struct pvio_registers *regs,
 				      uint16_t vector);
 void pvio_register_queue_set_vector(struct pvio_register_queue *queue,

@@ -1,0 +1,541 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * pci.c - the transport of a program that puts the function on its own bus
+ *
+ *	a VMM's thread                       control worker
+ *	config, BAR   ---- pvio_device_call: one after the other ---> config.c,
+ *	                                                              bar.c
+ *	doorbell, ISR ---- at once, on the calling thread
+ *	ioeventfd     ---- the queue's worker
+ *
+ * It can do what PCI can: an interrupt for every queue, per-queue reset, memory
+ * that comes and goes while queues run.  What a guest's accesses mean is in
+ * config.c and bar.c, which also serve a client of vfio-user; here is what is
+ * special to callers in this process, and what all functions share.
+ *
+ * Accesses of several threads wait for each other only where a write has to
+ * wait for a queue's worker: then those that come later begin when it is done.
+ * So a guest whose CPUs race sees its accesses in some order, as on a bus.
+ */
+#include "pci.h"
+
+#include "core/barrier.h"
+#include "core/config.h"
+#include "core/log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+/* --- what all PCI functions share -------------------------------------------- */
+
+void pci_notify_queue(struct pvio_pci *pci, unsigned int queue)
+{
+	uint16_t vector = pvio_load_once(&pci->regs.queue[queue].vector);
+
+	/* Who resets the device wants to hear no more of it. */
+	if (unlikely(pvio_load_once(&pci->regs.is_resetting)))
+		return;
+	if (likely(pvio_load_once(&pci->msix.is_enabled)))
+		pvio_msix_fire(&pci->msix, vector);
+	else
+		pvio_line_raise(&pci->intx, PVIO_ISR_QUEUE);
+}
+
+void pci_notify_config(struct pvio_pci *pci)
+{
+	if (pci->regs.is_resetting)
+		return;
+	if (pvio_load_once(&pci->msix.is_enabled))
+		pvio_msix_fire(&pci->msix, pci->regs.config_vector);
+	else
+		pvio_line_raise(&pci->intx, PVIO_ISR_CONFIG);
+}
+
+void pci_describe(struct pvio_pci *pci, char *text, size_t size)
+{
+	unsigned long long fired = pvio_msix_fired(&pci->msix);
+	unsigned long long asserted = pvio_load_once(&pci->intx.asserted);
+
+	snprintf(text, size,
+		 "\"msix\": %s, \"vectors\": %u, \"msix_sent\": %llu, "
+		 "\"intx_asserted\": %llu, \"bus_master\": %s",
+		 pvio_load_once(&pci->msix.is_enabled) ? "true" : "false",
+		 pci->msix.nr, fired, asserted,
+		 pci->is_quiesced ? "false" : "true");
+}
+
+static void pci_noted(void *arg, int rc)
+{
+	(void)arg;
+	(void)rc;
+}
+
+int pci_init(struct pvio_pci *pci, struct pvio_device *dev,
+	     struct pvio_config *cfg)
+{
+	unsigned int i, nr_queues = pvio_device_nr_queues(dev);
+	uint64_t vectors = nr_queues + 1;
+	int rc;
+
+	memset(pci, 0, sizeof(*pci));
+	pci->dev = dev;
+	pvio_list_init(&pci->accesses);
+	rc = pvio_config_uint_opt(cfg, "vectors", 1, PVIO_MSIX_MAX_VECTORS,
+				  &vectors);
+	if (rc < 0)
+		return rc;
+	/* Each has its place on the notify page. */
+	if (nr_queues * PCI_NOTIFY_MULTIPLIER > PCI_NOTIFY_BYTES ||
+	    pvio_device_config_size(dev) > PCI_NOTIFY_OFFSET - PCI_DEVICE_OFFSET)
+		return pvio_config_error(cfg, "type",
+					 "more than a PCI function can show");
+
+	pci->doorbell_fd = calloc(nr_queues, sizeof(*pci->doorbell_fd));
+	if (!pci->doorbell_fd)
+		return -ENOMEM;
+	for (i = 0; i < nr_queues; i++)
+		pci->doorbell_fd[i] = -1;
+	rc = pvio_registers_init(&pci->regs, dev, (unsigned int)vectors);
+	if (rc < 0)
+		goto free_doorbells;
+	rc = pvio_msix_init(&pci->msix, (unsigned int)vectors, &pci->host,
+			    &pci->host_arg);
+	if (rc < 0)
+		goto fini_registers;
+	rc = pvio_line_init(&pci->intx, pvio_device_control(dev));
+	if (rc < 0)
+		goto fini_msix;
+	pci->msix.name = pci->intx.name = pvio_device_name(dev);
+	pci_config_init(pci);
+	/* As after a reset: it is no bus master. */
+	pci->is_quiesced = true;
+	pvio_device_quiesce(dev, PVIO_QUIET_TRANSPORT, pci_noted, NULL);
+	return 0;
+
+fini_msix:
+	pvio_msix_fini(&pci->msix);
+fini_registers:
+	pvio_registers_fini(&pci->regs);
+free_doorbells:
+	free(pci->doorbell_fd);
+	return rc;
+}
+
+void pci_fini(struct pvio_pci *pci)
+{
+	unsigned int i;
+
+	pvio_line_fini(&pci->intx);
+	pvio_msix_fini(&pci->msix);
+	for (i = 0; i < pci->regs.nr_queues; i++) {
+		if (pci->doorbell_fd[i] >= 0)
+			close(pci->doorbell_fd[i]);
+	}
+	free(pci->doorbell_fd);
+	pvio_registers_fini(&pci->regs);
+}
+
+/* --- accesses: one after the other --------------------------------------------- */
+
+struct pci_access {
+	struct pvio_list node;
+	struct pvio_pci *pci;
+	void (*run)(struct pci_access *access);
+	unsigned int bar;
+	uint64_t offset;
+	void *to;	  /* of a read */
+	const void *from; /* of a write */
+	size_t len;
+	pvio_done_fn *done;
+	void *done_arg;
+};
+
+static void access_next(struct pvio_pci *pci);
+
+static void access_done(void *arg, int rc)
+{
+	struct pci_access *access = arg;
+	struct pvio_pci *pci = access->pci;
+
+	pci->is_accessed = false;
+	access->done(access->done_arg, rc); /* last: the caller's stack */
+	access_next(pci);
+}
+
+static void access_next(struct pvio_pci *pci)
+{
+	struct pci_access *access;
+
+	if (pci->is_accessed || pvio_list_empty(&pci->accesses))
+		return;
+	access = pvio_list_entry(pci->accesses.next, struct pci_access, node);
+	pvio_list_del(&access->node);
+	pci->is_accessed = true;
+	access->run(access);
+}
+
+static void access_begin(void *arg, pvio_done_fn *done, void *done_arg)
+{
+	struct pci_access *access = arg;
+
+	access->done = done;
+	access->done_arg = done_arg;
+	pvio_list_add_tail(&access->pci->accesses, &access->node);
+	access_next(access->pci);
+}
+
+static void access_make(struct pci_access *access)
+{
+	(void)pvio_device_call(access->pci->dev, access_begin, access);
+}
+
+static void run_config_read(struct pci_access *a)
+{
+	pci_config_read(a->pci, a->offset, a->to, a->len);
+	access_done(a, 0);
+}
+
+void pvio_pci_config_read(struct pvio_pci *pci, size_t offset, void *buf,
+			  size_t len)
+{
+	struct pci_access access = {
+		.pci = pci,
+		.run = run_config_read,
+		.offset = offset,
+		.to = buf,
+		.len = len,
+	};
+
+	access_make(&access);
+}
+
+static void run_config_write(struct pci_access *a)
+{
+	pci_config_write(a->pci, a->offset, a->from, a->len, access_done, a);
+}
+
+void pvio_pci_config_write(struct pvio_pci *pci, size_t offset, const void *buf,
+			   size_t len)
+{
+	struct pci_access access = {
+		.pci = pci,
+		.run = run_config_write,
+		.offset = offset,
+		.from = buf,
+		.len = len,
+	};
+
+	access_make(&access);
+}
+
+uint64_t pvio_pci_bar_size(const struct pvio_pci *pci, unsigned int bar)
+{
+	return pci_bar_size(pci, bar);
+}
+
+static void run_bar_read(struct pci_access *a)
+{
+	pci_bar_read(a->pci, a->bar, a->offset, a->to, a->len);
+	access_done(a, 0);
+}
+
+void pvio_pci_bar_read(struct pvio_pci *pci, unsigned int bar, uint64_t offset,
+		       void *buf, size_t len)
+{
+	struct pci_access access = {
+		.pci = pci,
+		.run = run_bar_read,
+		.bar = bar,
+		.offset = offset,
+		.to = buf,
+		.len = len,
+	};
+
+	if (!pci_bar_read_fast(pci, bar, offset, buf, len))
+		access_make(&access);
+}
+
+static void run_bar_write(struct pci_access *a)
+{
+	pci_bar_write(a->pci, a->bar, a->offset, a->from, a->len, access_done,
+		      a);
+}
+
+void pvio_pci_bar_write(struct pvio_pci *pci, unsigned int bar, uint64_t offset,
+			const void *buf, size_t len)
+{
+	struct pci_access access = {
+		.pci = pci,
+		.run = run_bar_write,
+		.bar = bar,
+		.offset = offset,
+		.from = buf,
+		.len = len,
+	};
+
+	if (!pci_bar_write_fast(pci, bar, offset, len))
+		access_make(&access);
+}
+
+static void run_reset(struct pci_access *a)
+{
+	pci_reset(a->pci, access_done, a);
+}
+
+void pvio_pci_reset(struct pvio_pci *pci)
+{
+	struct pci_access access = { .pci = pci, .run = run_reset };
+
+	access_make(&access);
+}
+
+/* --- doorbells ------------------------------------------------------------------- */
+
+struct pci_doorbell_call {
+	struct pci_access access;
+	struct pvio_device_waiter waiter;
+	unsigned int queue;
+	int fd; /* the core's duplicate, until it takes it */
+};
+
+static void doorbell_set(struct pci_doorbell_call *call);
+
+static void doorbell_done(void *arg, int rc)
+{
+	struct pci_doorbell_call *call = arg;
+	struct pvio_pci *pci = call->access.pci;
+	int *fd = &pci->doorbell_fd[call->queue];
+
+	if (rc == -EBUSY && pvio_device_await(pci->dev, &call->waiter))
+		return;
+	if (rc < 0) {
+		close(call->fd);
+		close(*fd);
+		*fd = -1;
+	}
+	access_done(&call->access, rc);
+}
+
+static void doorbell_again(struct pvio_device_waiter *waiter)
+{
+	doorbell_set(pvio_container_of(waiter, struct pci_doorbell_call,
+				       waiter));
+}
+
+static void doorbell_set(struct pci_doorbell_call *call)
+{
+	pvio_device_vq_set_kick_fd(call->access.pci->dev, call->queue,
+				   call->fd, doorbell_done, call);
+}
+
+static void run_doorbell(struct pci_access *a)
+{
+	struct pci_doorbell_call *call =
+		pvio_container_of(a, struct pci_doorbell_call, access);
+	int *fd = &a->pci->doorbell_fd[call->queue];
+	int rc;
+
+	if (*fd >= 0) {
+		access_done(a, 0);
+		return;
+	}
+	*fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	if (*fd < 0) {
+		access_done(a, -errno);
+		return;
+	}
+	call->fd = fcntl(*fd, F_DUPFD_CLOEXEC, 0);
+	if (call->fd < 0) {
+		rc = -errno;
+		close(*fd);
+		*fd = -1;
+		access_done(a, rc);
+		return;
+	}
+	doorbell_set(call);
+}
+
+int pvio_pci_doorbell(struct pvio_pci *pci, unsigned int queue,
+		      struct pvio_doorbell *doorbell)
+{
+	struct pci_doorbell_call call = {
+		.access = { .pci = pci, .run = run_doorbell },
+		.waiter.fn = doorbell_again,
+		.queue = queue,
+	};
+	int rc;
+
+	if (queue >= pci->regs.nr_queues)
+		return -EINVAL;
+	rc = pvio_device_call(pci->dev, access_begin, &call.access);
+	if (rc < 0)
+		return rc;
+	*doorbell = (struct pvio_doorbell){
+		.bar = PCI_BAR_VIRTIO,
+		.offset = PCI_NOTIFY_OFFSET + queue * PCI_NOTIFY_MULTIPLIER,
+		.fd = pci->doorbell_fd[queue],
+	};
+	return 0;
+}
+
+/* --- interrupts ------------------------------------------------------------------ */
+
+int pvio_pci_set_host(struct pvio_pci *pci, const struct pvio_pci_host *host,
+		      void *arg)
+{
+	if (pci->is_started)
+		return -EBUSY;
+	pci->host = *host;
+	pci->host_arg = arg;
+	pci->intx.set = host->intx;
+	pci->intx.arg = arg;
+	return 0;
+}
+
+unsigned int pvio_pci_nr_vectors(const struct pvio_pci *pci)
+{
+	return pci->msix.nr;
+}
+
+int pvio_pci_get_vector(struct pvio_pci *pci, unsigned int vector,
+			struct pvio_pci_vector *now)
+{
+	if (vector >= pci->msix.nr)
+		return -EINVAL;
+	pvio_msix_get(&pci->msix, vector, now);
+	return 0;
+}
+
+int pvio_pci_set_vector_fd(struct pvio_pci *pci, unsigned int vector, int fd)
+{
+	return pvio_msix_set_fd(&pci->msix, vector, fd);
+}
+
+struct pci_intx_call {
+	struct pci_access access;
+	int trigger, resample;
+};
+
+static void run_intx(struct pci_access *a)
+{
+	struct pci_intx_call *call =
+		pvio_container_of(a, struct pci_intx_call, access);
+
+	access_done(a, pvio_line_set_fds(&a->pci->intx, call->trigger,
+					 call->resample));
+}
+
+int pvio_pci_set_intx_fds(struct pvio_pci *pci, int trigger, int resample)
+{
+	struct pci_intx_call call = {
+		.access = { .pci = pci, .run = run_intx },
+		.trigger = trigger,
+		.resample = resample,
+	};
+
+	return pvio_device_call(pci->dev, access_begin, &call.access);
+}
+
+/* --- life -------------------------------------------------------------------------- */
+
+static int transport_attach(struct pvio_device *dev, struct pvio_config *cfg,
+			    void **transport)
+{
+	struct pvio_pci *pci = malloc(sizeof(*pci));
+	int rc;
+
+	if (!pci)
+		return -ENOMEM;
+	rc = pci_init(pci, dev, cfg);
+	if (rc < 0) {
+		free(pci);
+		return rc;
+	}
+	*transport = pci;
+	return 0;
+}
+
+static void transport_detach(void *transport)
+{
+	pci_fini(transport);
+	free(transport);
+}
+
+/* @arg: the core's duplicate, which it does not take if it fails. */
+static void doorbell_rewatched(void *arg, int rc)
+{
+	if (rc < 0)
+		close((int)(intptr_t)arg);
+}
+
+/* A device that was stopped has let go of its doorbells: give them again. */
+static void doorbell_rewatch(struct pvio_pci *pci, unsigned int queue)
+{
+	int fd = fcntl(pci->doorbell_fd[queue], F_DUPFD_CLOEXEC, 0);
+
+	if (fd >= 0)
+		pvio_device_vq_set_kick_fd(pci->dev, queue, fd,
+					   doorbell_rewatched,
+					   (void *)(intptr_t)fd);
+}
+
+static int transport_start(void *transport)
+{
+	struct pvio_pci *pci = transport;
+	unsigned int i;
+
+	for (i = 0; i < pci->regs.nr_queues; i++) {
+		if (pci->doorbell_fd[i] >= 0)
+			doorbell_rewatch(pci, i);
+	}
+	pci->is_started = true;
+	return 0;
+}
+
+static void transport_stop(void *transport, pvio_done_fn *done, void *arg)
+{
+	struct pvio_pci *pci = transport;
+
+	pci->is_started = false;
+	pci_reset(pci, done, arg);
+}
+
+static void transport_notify_queue(void *transport, unsigned int queue)
+{
+	pci_notify_queue(transport, queue);
+}
+
+static void transport_notify_config(void *transport)
+{
+	pci_notify_config(transport);
+}
+
+static void transport_describe(void *transport, char *text, size_t size)
+{
+	pci_describe(transport, text, size);
+}
+
+static const struct pvio_transport_ops pci_ops = {
+	.abi		= PVIO_PLUGIN_ABI,
+	.name		= "pci",
+	.features	= { PCI_FEATURES },
+	.attach		= transport_attach,
+	.detach		= transport_detach,
+	.start		= transport_start,
+	.stop		= transport_stop,
+	.notify_queue	= transport_notify_queue,
+	.notify_config	= transport_notify_config,
+	.describe	= transport_describe,
+};
+
+struct pvio_pci *pvio_pci_of(struct pvio_device *dev)
+{
+	return pvio_device_transport(dev, &pci_ops);
+}
+
+PVIO_PLUGIN(transport, pci, pci_ops);
