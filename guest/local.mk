@@ -31,6 +31,8 @@ guest_sources += \
 	guest/vfio-user.h \
 	guest/vhost-user.c \
 	guest/vhost-user.h \
+	guest/way.c \
+	guest/way.h \
 	$(NULL)
 
 include $(srcdir)/guest/baremetal/local.mk

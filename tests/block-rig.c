@@ -16,15 +16,23 @@ static bool rig_is_packed(enum block_way way)
 	return way % 2;
 }
 
-static enum way rig_way(const struct block_rig *rig)
+static enum guest_way rig_way(const struct block_rig *rig)
 {
-	return (enum way)(rig->way / 2);
+	return (enum guest_way)(rig->way / 2);
 }
 
-/* A device behind a socket has a thread, another is stepped by its driver. */
+/*
+ * Is all of it on this thread?  Others have a thread that serves the device, as
+ * behind a socket and under most VMMs.
+ */
 static bool rig_is_stepped(const struct block_rig *rig)
 {
-	return !way_has_socket(rig_way(rig));
+	static const bool is_stepped[GUEST_NR_WAYS] = {
+		[GUEST_WAY_LOOPBACK] = true,
+		[GUEST_WAY_PCI] = true,
+	};
+
+	return is_stepped[rig_way(rig)];
 }
 
 static void rig_text(const struct block_rig *rig, const char *config,
@@ -32,7 +40,7 @@ static void rig_text(const struct block_rig *rig, const char *config,
 {
 	char transport[256];
 
-	way_transport(rig_way(rig), rig->dir, transport, sizeof(transport));
+	guest_way_transport(rig_way(rig), rig->dir, transport, sizeof(transport));
 	snprintf(text, size, "model = \"block\"; %s %s", config, transport);
 }
 
@@ -73,7 +81,7 @@ static void rig_start_queues(struct block_rig *rig)
 void rig_open(struct block_rig *rig, enum block_way way, const char *config,
 	      uint64_t refuse)
 {
-	struct way_guest guest = { 0 };
+	struct guest_way_setup guest = { 0 };
 	char text[2048];
 
 	memset(rig, 0, sizeof(*rig));
@@ -97,7 +105,7 @@ void rig_open(struct block_rig *rig, enum block_way way, const char *config,
 	guest.dir = rig->dir;
 	guest.mem = &rig->mem;
 	guest.step = rig_is_stepped(rig) ? rig->worker : NULL;
-	ck_assert_int_eq(way_open(rig_way(rig), &guest, &rig->gd), 0);
+	ck_assert_int_eq(guest_way_open(rig_way(rig), &guest, &rig->gd), 0);
 	guest_device_features(rig->gd, rig->features);
 	rig->features[0] &= ~refuse;
 	if (!rig_is_packed(way))

@@ -14,14 +14,14 @@
 #include "core/device.h"
 #include "core/virtio.h"
 #include "guest/device.h"
-#include "tests/way.h"
+#include "guest/way.h"
 
 #include <check.h>
 
 /* Each way twice: split rings, then packed ones. */
 enum block_way {
-	BLOCK_LOOPBACK_SPLIT = 2 * WAY_LOOPBACK,
-	BLOCK_NR_WAYS = 2 * WAY_NR
+	BLOCK_LOOPBACK_SPLIT = 2 * GUEST_WAY_LOOPBACK,
+	BLOCK_NR_WAYS = 2 * GUEST_NR_WAYS
 };
 
 #define RIG_ARENA_BYTES  ((size_t)4 << 20)

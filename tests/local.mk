@@ -11,6 +11,7 @@ EXTRA_DIST += \
 	tests/net_rig.h \
 	tests/socket-rig.h \
 	tests/vhost-user-disk.h \
+	tests/way.h \
 	tests/vhost-user-rig.h \
 	$(NULL)
 

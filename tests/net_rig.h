@@ -54,7 +54,7 @@ static inline int rig_create_on(struct rig *rig, const char *name,
 
 	strcpy(rig->dir, "/tmp/pvio-net-XXXXXX");
 	ck_assert_ptr_nonnull(mkdtemp(rig->dir));
-	way_transport(way_now, rig->dir, transport, sizeof(transport));
+	guest_way_transport(way_now, rig->dir, transport, sizeof(transport));
 	snprintf(config, sizeof(config),
 		 "model = \"net\"; backend = { %s }; %s %s", backend, keys,
 		 transport);
@@ -73,7 +73,7 @@ static inline int rig_create(struct rig *rig, const char *name,
 
 static inline int rig_open_driver(struct rig *rig)
 {
-	const struct way_guest guest = {
+	const struct guest_way_setup guest = {
 		.dev = rig->dev,
 		.dir = rig->dir,
 		.mem = &rig->mem,
@@ -81,7 +81,7 @@ static inline int rig_open_driver(struct rig *rig)
 		.queues_per_unit = 2,
 	};
 
-	return way_open(way_now, &guest, &rig->gd);
+	return guest_way_open(way_now, &guest, &rig->gd);
 }
 
 /* The device is there: give it memory and a driver's registers. */

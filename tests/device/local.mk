@@ -57,7 +57,6 @@ tests_unit_check_loopback_LDADD = $(test_libs)
 
 check_PROGRAMS += tests/unit/check_rng
 TESTS += tests/unit/check_rng
-tests_unit_check_rng_SOURCES = tests/unit/check_rng.c $(way_sources)
 tests_unit_check_rng_CPPFLAGS = $(test_cppflags)
 tests_unit_check_rng_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_check_rng_LDADD = $(test_libs)

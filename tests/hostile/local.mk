@@ -41,7 +41,6 @@ tests_hostile_check_vhost_user_wire_LDADD = $(test_libs)
 
 check_PROGRAMS += tests/hostile/check_net
 TESTS += tests/hostile/check_net
-tests_hostile_check_net_SOURCES = tests/hostile/check_net.c $(way_sources)
 tests_hostile_check_net_CPPFLAGS = $(test_cppflags)
 tests_hostile_check_net_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_hostile_check_net_LDADD = $(test_libs)

@@ -185,7 +185,7 @@ START_TEST(config_space_says_what_was_configured)
 	ck_assert_uint_eq(le16toh(c.max_virtqueue_pairs), 4);
 	/* vhost-user counts pairs, and leaves the control queue out. */
 	ck_assert_uint_eq(guest_device_nr_queues(rig.gd),
-			  way_now == WAY_VHOST_USER ? 8 : 9);
+			  way_now == GUEST_WAY_VHOST_USER ? 8 : 9);
 	guest_device_features(rig.gd, bits);
 	ck_assert(bits[0] & PVIO_BIT(VIRTIO_NET_F_MTU));
 	ck_assert(bits[0] & PVIO_BIT(VIRTIO_NET_F_MQ));

@@ -24,14 +24,14 @@ static char dir[32];
 
 static void setup(void)
 {
-	struct way_guest guest = { .mem = &mem, .dir = dir };
+	struct guest_way_setup guest = { .mem = &mem, .dir = dir };
 	char config[256] = "model = \"rng\"; ";
 	size_t len = strlen(config);
 	uint64_t bits[2];
 
 	strcpy(dir, "/tmp/pvio-rng-XXXXXX");
 	ck_assert_ptr_nonnull(mkdtemp(dir));
-	way_transport(way_now, dir, config + len, sizeof(config) - len);
+	guest_way_transport(way_now, dir, config + len, sizeof(config) - len);
 	ck_assert_int_eq(pvio_worker_create("rng", &worker), 0);
 	ck_assert_int_eq(pvio_device_create("rng", config, worker, &worker, 1,
 					    &dev),
@@ -41,7 +41,7 @@ static void setup(void)
 	ck_assert_int_eq(guest_memory_add(&mem, MEMORY_GPA, MEMORY_BYTES), 0);
 	guest.dev = dev;
 	guest.step = worker;
-	ck_assert_int_eq(way_open(way_now, &guest, &gd), 0);
+	ck_assert_int_eq(guest_way_open(way_now, &guest, &gd), 0);
 	guest_device_features(gd, bits);
 	ck_assert_int_eq(guest_device_negotiate(gd, bits), 0);
 	ck_assert_int_eq(guest_device_setup_queue(gd, 0, 64), 0);

@@ -65,22 +65,18 @@ tests_unit_check_memory_LDADD = $(test_libs)
 
 check_PROGRAMS += tests/unit/check_net
 TESTS += tests/unit/check_net
-tests_unit_check_net_SOURCES = tests/unit/check_net.c $(way_sources)
 tests_unit_check_net_CPPFLAGS = $(test_cppflags)
 tests_unit_check_net_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_check_net_LDADD = $(test_libs)
 
 check_PROGRAMS += tests/unit/check_net_socket
 TESTS += tests/unit/check_net_socket
-tests_unit_check_net_socket_SOURCES = tests/unit/check_net_socket.c \
-	$(way_sources)
 tests_unit_check_net_socket_CPPFLAGS = $(test_cppflags)
 tests_unit_check_net_socket_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_check_net_socket_LDADD = $(test_libs)
 
 check_PROGRAMS += tests/unit/check_net_tap
 TESTS += tests/unit/check_net_tap
-tests_unit_check_net_tap_SOURCES = tests/unit/check_net_tap.c $(way_sources)
 tests_unit_check_net_tap_CPPFLAGS = $(test_cppflags)
 tests_unit_check_net_tap_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_check_net_tap_LDADD = $(test_libs)
@@ -135,7 +131,6 @@ tests_unit_check_vhost_user_LDADD = $(test_libs)
 
 check_PROGRAMS += tests/unit/check_switch
 TESTS += tests/unit/check_switch
-tests_unit_check_switch_SOURCES = tests/unit/check_switch.c $(way_sources)
 tests_unit_check_switch_CPPFLAGS = $(test_cppflags)
 tests_unit_check_switch_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_check_switch_LDADD = $(test_libs)
@@ -176,8 +171,7 @@ tests_unit_check_block_file_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_check_block_file_LDADD = $(test_libs)
 
 block_rig = tests/block-faulty.h tests/block-rig.c tests/block-rig.h \
-	tests/plugins/block-faulty.h $(way_sources)
-way_sources = tests/way.c tests/way.h
+	tests/plugins/block-faulty.h
 block_plugins = -DPVIO_TEST_PLUGIN_DIR='"$(abs_builddir)/tests/plugins/.libs"'
 check_LTLIBRARIES += tests/plugins/block-faulty.la
 tests_plugins_block_faulty_la_SOURCES = tests/plugins/block-faulty.c

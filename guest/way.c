@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * way.c - every way to reach a device that is created in this process
+ */
+#include "way.h"
+
+#include "device-pci.h"
+#include "vhost-user.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static void socket_path(const char *dir, char *path, size_t size)
+{
+	snprintf(path, size, "%s/socket", dir);
+}
+
+static int open_loopback(const struct guest_way_setup *setup,
+			 struct guest_device **gd)
+{
+	return guest_device_open_loopback(setup->dev, setup->mem, setup->step,
+					  gd);
+}
+
+static int open_vhost_user(const struct guest_way_setup *setup,
+			   struct guest_device **gd)
+{
+	const struct guest_vu_options options = {
+		.step = setup->step,
+		.queues_per_unit = setup->queues_per_unit,
+		.fd = -1,
+	};
+	char path[128];
+
+	socket_path(setup->dir, path, sizeof(path));
+	return guest_device_open_vhost_user_with(path, setup->mem, &options,
+						 gd);
+}
+
+static int open_pci(const struct guest_way_setup *setup,
+		    struct guest_device **gd)
+{
+	return guest_device_open_pci(setup->dev, setup->mem, setup->step, gd);
+}
+
+static int open_pci_write(const struct guest_way_setup *setup,
+			  struct guest_device **gd)
+{
+	const struct guest_pci_options options = {
+		.step = setup->step,
+		.bar_kick = true,
+	};
+
+	return guest_device_open_pci_with(setup->dev, setup->mem, &options, gd);
+}
+
+static int open_pci_intx(const struct guest_way_setup *setup,
+			 struct guest_device **gd)
+{
+	const struct guest_pci_options options = {
+		.step = setup->step,
+		.intx = true,
+		.bar_kick = true,
+	};
+
+	return guest_device_open_pci_with(setup->dev, setup->mem, &options, gd);
+}
+
+static const struct guest_way_row {
+	const char *name;
+	const char *type, *keys; /* of the transport */
+	bool has_socket;
+	int (*open)(const struct guest_way_setup *setup,
+		    struct guest_device **gd);
+} way_rows[GUEST_NR_WAYS] = {
+	[GUEST_WAY_LOOPBACK] = { "loopback", "loopback", "", false,
+				 open_loopback },
+	[GUEST_WAY_VHOST_USER] = { "vhost-user", "vhost-user", "", true,
+				   open_vhost_user },
+	[GUEST_WAY_PCI] = { "pci", "pci", "", false, open_pci },
+	[GUEST_WAY_PCI_WRITE] = { "pci-write", "pci", "", false,
+				  open_pci_write },
+	[GUEST_WAY_PCI_INTX] = { "pci-intx", "pci", "", false, open_pci_intx },
+};
+
+const char *guest_way_name(enum guest_way way)
+{
+	return way_rows[way].name;
+}
+
+enum guest_way guest_way_find(const char *name)
+{
+	unsigned int i;
+
+	for (i = 0; i < GUEST_NR_WAYS; i++)
+		if (strcmp(name, way_rows[i].name) == 0)
+			break;
+	return (enum guest_way)i;
+}
+
+bool guest_way_has_socket(enum guest_way way)
+{
+	return way_rows[way].has_socket;
+}
+
+void guest_way_transport(enum guest_way way, const char *dir, char *text,
+			 size_t size)
+{
+	const struct guest_way_row *row = &way_rows[way];
+	char path[128], socket[160] = "";
+
+	if (row->has_socket) {
+		socket_path(dir, path, sizeof(path));
+		snprintf(socket, sizeof(socket), "socket = \"%s\"; ", path);
+	}
+	snprintf(text, size, "transport = { type = \"%s\"; %s%s};", row->type,
+		 socket, row->keys);
+}
+
+int guest_way_open(enum guest_way way, const struct guest_way_setup *setup,
+		   struct guest_device **gd)
+{
+	return way_rows[way].open(setup, gd);
+}

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * way.h - every way to reach a device that is created in this process
+ *
+ * What drives a device does not care what carries its accesses.  What differs
+ * is in a table: the transport's part of the configuration, and how the
+ * driver's side is opened.  With a socket both ends of it are in this process.
+ */
+#ifndef PVIO_GUEST_WAY_H
+#define PVIO_GUEST_WAY_H
+
+#include "device.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+enum guest_way {
+	GUEST_WAY_LOOPBACK,
+	GUEST_WAY_VHOST_USER,
+	GUEST_WAY_PCI,       /* MSI-X, doorbells are eventfds */
+	GUEST_WAY_PCI_WRITE, /* MSI-X, doorbells are register writes */
+	GUEST_WAY_PCI_INTX,  /* one interrupt line, register writes */
+	GUEST_NR_WAYS
+};
+
+const char *guest_way_name(enum guest_way way);
+/* GUEST_NR_WAYS: there is none of that name. */
+enum guest_way guest_way_find(const char *name);
+/* Is there a socket, so that the device must run while the driver is opened? */
+bool guest_way_has_socket(enum guest_way way);
+/* The `transport` group, for a device whose socket, if any, is in @dir. */
+void guest_way_transport(enum guest_way way, const char *dir, char *text,
+			 size_t size);
+
+struct guest_way_setup {
+	struct pvio_device *dev; /* created from guest_way_transport(), and
+				    started */
+	const char *dir;
+	struct guest_memory *mem;
+	/*
+	 * Borrowed: stepped while the driver waits, if no thread runs it; the
+	 * other end of a socket is served by it too.  NULL: it all runs.
+	 */
+	struct pvio_worker *step;
+	unsigned int queues_per_unit; /* see struct guest_vu_options */
+};
+int guest_way_open(enum guest_way way, const struct guest_way_setup *setup,
+		   struct guest_device **gd);
+
+#endif
