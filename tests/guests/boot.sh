@@ -10,14 +10,15 @@ boot_case()
 {
 	local rc=0
 
-	have qemu-system-x86_64 as ld
+	qemu_get
+	have as ld
 	image disk.img 1
 	"$(program blktool)" fill disk.img 4096 32768 3
 	as --32 -o boot.o "$here/boot-sector.S"
 	ld -m elf_i386 -Ttext 0x7c00 --oformat binary -o boot.bin boot.o
 	dd if=boot.bin of=disk.img conv=notrunc status=none
 	disk_start "$1" "$PWD/disk.img"
-	timeout 30 qemu-system-x86_64 -accel tcg -nodefaults -nographic \
+	timeout 30 "${qemu[@]}" -accel tcg -nodefaults -nographic \
 		-no-reboot -m 64 -serial stdio -boot c \
 		-object memory-backend-memfd,id=m,size=64M,share=on \
 		-machine memory-backend=m \

@@ -46,7 +46,7 @@ kill_case()
 {
 	local server=$1 queues=$2 properties=${3-} i pid before started_at writes
 
-	have qemu-system-x86_64
+	qemu_get
 	[ -z "$PVIO_TEST_PEER" ] || server=qsd
 	case $server,$properties in
 	qsd,*packed*) skip "qemu-storage-daemon has no packed rings" ;;
@@ -57,7 +57,7 @@ kill_case()
 		blktool hammer /dev/vda 11 $threads $blocks || say not ok hammer
 	END
 	qemu_start guest -smp "$queues" \
-		-chardev "socket,id=d,path=$PWD/disk.sock,reconnect=1" \
+		-chardev "socket,id=d,path=$PWD/disk.sock,$reconnect" \
 		-device "vhost-user-blk-pci,chardev=d,num-queues=$queues${properties:+,$properties}"
 	guest_says guest progress 60
 	started_at=$SECONDS

@@ -19,6 +19,8 @@
 #			~/.cache/pvio for users)
 #	PVIO_TEST_DIR	keep logs here (default: a temporary directory)
 #	PVIO_PATIENCE	multiplies all limits of time (3)
+#	PVIO_TEST_QEMU	sid: run all guests with Debian unstable's QEMU, and
+#	PVIO_TEST_KERNEL sid: with its kernel, instead of stable's
 #	PVIO_TEST_PEER	qsd: serve disks with qemu-storage-daemon instead, or
 #			qemu: network cards with QEMU itself, to tell a fault
 #			of ours from one of the test
@@ -35,6 +37,9 @@ if [ -z "${PVIO_CACHE-}" ]; then
 	fi
 fi
 PVIO_TEST_PEER=${PVIO_TEST_PEER:-}
+# Which release's: "stable" is that of the machine.  A case may set them.
+qemu_of=${PVIO_TEST_QEMU:-stable}
+kernel_of=${PVIO_TEST_KERNEL:-stable}
 export PVIO_BUILD PVIO_CACHE PVIO_TEST_PEER
 
 skip_all()
@@ -55,6 +60,9 @@ have()
 if [ -z "${PVIO_TEST_INSIDE-}" ]; then
 	# The machine's network is not there any more inside.
 	[ -z "${needs_kernel-}" ] || "$here/fetch-kernel" "$PVIO_CACHE" || :
+	case ${needs_sid-}$qemu_of$kernel_of in
+	*1* | *sid*) "$here/fetch-sid" "$PVIO_CACHE" || : ;;
+	esac
 	spaces=(--net --pid --mount --fork --kill-child --mount-proc)
 	[ "$(id -u)" = 0 ] || spaces+=(--user --map-root-user)
 	unshare "${spaces[@]}" true 2>/dev/null ||
@@ -259,9 +267,42 @@ kernel_get()
 {
 	local dir=$PVIO_CACHE/cloud-kernel
 
+	if [ "$kernel_of" = sid ]; then
+		sid_get
+		have xz
+		kmods=$(echo "$sid"/usr/lib/modules/*)
+		vmlinuz=$kmods/vmlinuz
+		return
+	fi
 	[ -e "$dir/done" ] || skip "no guest kernel: see fetch-kernel"
 	vmlinuz=$(echo "$dir"/boot/vmlinuz-*)
 	kmods=$(echo "$dir"/lib/modules/*)
+}
+
+# sid_get: sets $sid, a tree of Debian unstable
+sid_get()
+{
+	sid=$PVIO_CACHE/sid
+	[ -e "$sid/done" ] || skip "no tree of Debian unstable: see fetch-sid"
+}
+
+# qemu_get: sets $qemu, the command, and $reconnect, its option for sockets,
+# whose name has changed.  Unstable's sees its own tree as /usr, so
+# that it finds its libraries and firmware, and all else as it is; it is one
+# process with the shell that starts it.
+qemu_get()
+{
+	qemu=(qemu-system-x86_64)
+	reconnect=reconnect=1
+	if [ "$qemu_of" = sid ]; then
+		sid_get
+		# shellcheck disable=SC2016
+		qemu=(unshare -m sh -c 'mount --bind "$0" /usr && exec "$@"'
+			"$sid/usr" "${qemu[@]}")
+		reconnect=reconnect-ms=1000
+	else
+		have "${qemu[@]}"
+	fi
 }
 
 # cpio_of DIR FILE: an initramfs piece; the kernel takes several in a row
@@ -295,8 +336,11 @@ initramfs_base()
 	mv "$root/bin/mke2fs" "$root/tools/"
 	install -m 755 "$here/guest-init.sh" "$root/init"
 	for m; do
-		found=$(find "$dir" -name "$m.ko" | head -n 1)
-		[ -z "$found" ] || cp "$found" "$root/modules/"
+		found=$(find "$dir" -name "$m.ko*" | head -n 1)
+		case $found in
+		*.xz) xz -dc "$found" >"$root/modules/$m.ko" ;;
+		*.ko) cp "$found" "$root/modules/" ;;
+		esac
 	done
 	echo "$@" >"$root/modules/order"
 	cpio_of "$root" "$file"
@@ -312,7 +356,7 @@ steps()
 # initramfs KIND NAME: NAME.initrd for guest NAME from its NAME.steps
 initramfs()
 {
-	local base=$work/$1.base
+	local base=$work/$1-$kernel_of.base
 
 	[ -e "$base" ] || case $1 in
 	uml)
@@ -361,13 +405,14 @@ qemu_start()
 	local name=$1
 
 	shift
-	have qemu-system-x86_64 busybox cpio
+	have busybox cpio
+	qemu_get
 	kernel_get
 	initramfs qemu "$name"
 	echo "+ qemu-system-x86_64 $*"
-	qemu-system-x86_64 -accel tcg -nodefaults -nographic -no-reboot -m 256 \
+	"${qemu[@]}" -accel tcg -nodefaults -nographic -no-reboot -m 256 \
 		-cpu max -serial stdio -kernel "$vmlinuz" \
-		-initrd "$name.initrd" -append "$kernel_args" \
+		-initrd "$name.initrd" -append "$kernel_args ${guest_args-}" \
 		-object memory-backend-memfd,id=m,size=256M,share=on \
 		-machine memory-backend=m "$@" \
 		>"$name.console" 2>"$name.log" </dev/null &

@@ -19,6 +19,7 @@ EXTRA_DIST += \
 	tests/guests/boot-sector.S \
 	tests/guests/demo.sh \
 	tests/guests/fetch-kernel \
+	tests/guests/fetch-sid \
 	tests/guests/guest-init.sh \
 	tests/guests/lib.sh \
 	$(NULL)
