@@ -1,12 +1,17 @@
 # SPDX-License-Identifier: BSD-3-Clause
 library_sources += \
 	transports/loopback/loopback.c \
+	transports/mmio/mmio.c \
 	transports/pci/bar.c \
 	transports/pci/config.c \
 	transports/pci/msix.c \
 	transports/pci/msix.h \
 	transports/pci/pci.c \
 	transports/pci/pci.h \
+	transports/registers/access.c \
+	transports/registers/access.h \
+	transports/registers/doorbells.c \
+	transports/registers/doorbells.h \
 	transports/registers/line.c \
 	transports/registers/line.h \
 	transports/registers/registers.c \

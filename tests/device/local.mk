@@ -104,4 +104,13 @@ tests_unit_check_pci_CPPFLAGS = $(rig_cppflags)
 tests_unit_check_pci_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_check_pci_LDFLAGS = $(rig_ldflags)
 tests_unit_check_pci_LDADD = $(test_libs)
+
+mmio_rig_sources = tests/mmio-rig.c tests/mmio-rig.h tests/device/probe.h
+check_PROGRAMS += tests/unit/check_mmio
+TESTS += tests/unit/check_mmio
+tests_unit_check_mmio_SOURCES = tests/unit/check_mmio.c $(mmio_rig_sources)
+tests_unit_check_mmio_CPPFLAGS = $(rig_cppflags)
+tests_unit_check_mmio_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_check_mmio_LDFLAGS = $(rig_ldflags)
+tests_unit_check_mmio_LDADD = $(test_libs)
 endif

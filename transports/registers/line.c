@@ -97,7 +97,10 @@ void pvio_line_set_off(struct pvio_line *line, bool is_off)
 void pvio_line_resample(struct pvio_line *line)
 {
 	pthread_mutex_lock(&line->lock);
-	if (line->level)
+	/* By the way it was told: a callback beside an eventfd knows. */
+	if (line->level && line->trigger_fd >= 0)
+		line_trigger(line);
+	else if (line->level)
 		line_tell(line);
 	pthread_mutex_unlock(&line->lock);
 }

@@ -393,10 +393,21 @@ static void queue_stop(struct pvio_register_queue *queue)
 void pvio_register_queue_reset(struct pvio_register_queue *queue,
 			       pvio_done_fn *done, void *arg)
 {
+	if (!pvio_device_has_feature(queue->regs->dev, VIRTIO_F_RING_RESET)) {
+		queue_say(queue, "resets it without RING_RESET");
+		if (done)
+			done(arg, -EINVAL);
+		return;
+	}
+	pvio_register_queue_disable(queue, done, arg);
+}
+
+void pvio_register_queue_disable(struct pvio_register_queue *queue,
+				 pvio_done_fn *done, void *arg)
+{
 	if (queue->state != PVIO_REGISTER_QUEUE_ON ||
-	    queue->regs->is_resetting ||
-	    !pvio_device_has_feature(queue->regs->dev, VIRTIO_F_RING_RESET)) {
-		queue_say(queue, "resets it, which it may not");
+	    queue->regs->is_resetting) {
+		queue_say(queue, "stops it while it is not running");
 		if (done)
 			done(arg, -EINVAL);
 		return;

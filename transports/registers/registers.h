@@ -121,6 +121,9 @@ void pvio_register_queue_enable(struct pvio_register_queue *queue,
 /* Queue reset (virtio 1.4, 2.6.1); dropped unless RING_RESET is negotiated. */
 void pvio_register_queue_reset(struct pvio_register_queue *queue,
 			       pvio_done_fn *done, void *arg);
+/* The same by MMIO's QueueReady (4.2.2), which every driver may write. */
+void pvio_register_queue_disable(struct pvio_register_queue *queue,
+				 pvio_done_fn *done, void *arg);
 
 /*
  * --- vectors: what was stored reads back, or NO_VECTOR (4.1.5.1.2) ---------
