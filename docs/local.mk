@@ -14,4 +14,5 @@ dist_man_MANS += \
 	$(NULL)
 
 EXTRA_DIST += docs/architecture.md
+EXTRA_DIST += docs/embedding.md
 EXTRA_DIST += docs/performance.md

@@ -9,6 +9,11 @@ check_PROGRAMS += examples/embed
 TESTS += examples/embed
 examples_embed_LDADD = libguest.la libpvio.la
 
+check_PROGRAMS += examples/embed-pci
+TESTS += examples/embed-pci
+examples_embed_pci_SOURCES = examples/embed-pci.c
+examples_embed_pci_LDADD = libguest.la libpvio.la
+
 check_LTLIBRARIES += \
 	examples/backend.la \
 	examples/model.la \

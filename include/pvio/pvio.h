@@ -20,6 +20,9 @@
 #include <pvio/device.h>
 #include <pvio/log.h>
 #include <pvio/loopback.h>
+#include <pvio/memory.h>
+#include <pvio/mmio.h>
+#include <pvio/pci.h>
 #include <pvio/worker.h>
 
 #ifdef __cplusplus

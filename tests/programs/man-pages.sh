@@ -27,6 +27,7 @@ same() {
 same pvio.3 embed.c
 same pvio-model.3 model.c
 same pvio-transport.3 transport.c
+same pvio-pci.3 embed-pci.c
 
 # options PAGE PROGRAM: what --help lists, the page explains.
 options() {
