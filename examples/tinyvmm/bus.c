@@ -22,10 +22,24 @@ static struct range {
 } ranges[NR_RANGES_MAX]; /* by ranges_lock */
 static pthread_mutex_t ranges_lock = PTHREAD_MUTEX_INITIALIZER;
 
+/* Slot 0, without which Linux does not believe that there is PCI. */
+static void host_bridge(void *arg, unsigned int part, uint64_t offset,
+			void *data, size_t len, bool is_write)
+{
+	static const uint8_t config[256] = {
+		0x86, 0x80, 0x37, 0x12, [0xb] = 0x06, /* class: host bridge */
+	};
+
+	(void)arg;
+	(void)part;
+	if (!is_write)
+		memcpy(data, config + offset, len);
+}
+
 static struct slot {
 	bus_fn *fn;
 	void *arg;
-} slots[NR_SLOTS]; /* fixed once virtual CPUs run */
+} slots[NR_SLOTS] = { { host_bridge, NULL } }; /* fixed once CPUs run */
 static _Atomic uint32_t config_address; /* port 0xcf8 */
 
 void bus_map(uint64_t address, uint64_t bytes, bus_fn *fn, void *arg,
@@ -73,23 +87,8 @@ void bus_mmio(uint64_t address, void *data, size_t len, bool is_write)
 
 /* --- ports ---------------------------------------------------------------- */
 
-/* Slot 0, without which Linux does not believe that there is PCI. */
-static void host_bridge(void *arg, unsigned int part, uint64_t offset,
-			void *data, size_t len, bool is_write)
-{
-	static const uint8_t config[256] = {
-		0x86, 0x80, 0x37, 0x12, [0xb] = 0x06, /* class: host bridge */
-	};
-
-	(void)arg;
-	(void)part;
-	if (!is_write)
-		memcpy(data, config + offset, len);
-}
-
 void bus_plug(unsigned int slot, bus_fn *fn, void *arg)
 {
-	slots[0].fn = host_bridge;
 	slots[slot] = (struct slot){ fn, arg };
 }
 

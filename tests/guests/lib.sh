@@ -229,7 +229,8 @@ program()
 {
 	local p
 	for p in "$PVIO_BUILD/$1" "$PVIO_BUILD/tools/$1" \
-		"$PVIO_BUILD/tests/guests/$1"; do
+		"$PVIO_BUILD/tests/guests/$1" \
+		"$PVIO_BUILD/examples/tinyvmm/$1"; do
 		[ ! -x "$p" ] || {
 			echo "$p"
 			return
@@ -366,8 +367,11 @@ initramfs()
 	qemu)
 		initramfs_base "$base" "$kmods" virtio_ring virtio \
 			virtio_pci_modern_dev virtio_pci_legacy_dev virtio_pci \
-			failover net_failover virtio_net virtio_blk \
+			virtio_mmio failover net_failover virtio_net virtio_blk \
 			crc16 crc32c_generic libcrc32c mbcache jbd2 ext4
+		;;
+	nested)
+		initramfs_base "$base" "$kmods" irqbypass ccp kvm kvm-amd tun
 		;;
 	esac
 	mkdir -p "$2.root"
@@ -415,6 +419,29 @@ qemu_start()
 		-initrd "$name.initrd" -append "$kernel_args ${guest_args-}" \
 		-object memory-backend-memfd,id=m,size=256M,share=on \
 		-machine memory-backend=m "$@" \
+		>"$name.console" 2>"$name.log" </dev/null &
+	guest=$!
+	pids+=("$guest")
+}
+
+# nested_start NAME FILE...: a guest that has KVM itself, with tinyvmm and the
+# files in its root (a kernel as /vmlinuz); sets $guest
+nested_start()
+{
+	local name=$1 file
+
+	shift
+	mkdir -p "$name.root"
+	with_libraries "$(program tinyvmm)" "$name.root"
+	for file; do
+		cp "$file" "$name.root/"
+	done
+	[ ! -e "$name.root/${vmlinuz##*/}" ] ||
+		mv "$name.root/${vmlinuz##*/}" "$name.root/vmlinuz"
+	initramfs nested "$name"
+	qemu-system-x86_64 -accel tcg -nodefaults -nographic -no-reboot -m 1024 \
+		-cpu max -smp 2 -serial stdio -kernel "$vmlinuz" \
+		-initrd "$name.initrd" -append "$kernel_args" \
 		>"$name.console" 2>"$name.log" </dev/null &
 	guest=$!
 	pids+=("$guest")

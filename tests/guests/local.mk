@@ -10,6 +10,7 @@ guest_tests = \
 	tests/guests/qemu-net.sh \
 	tests/guests/kill.sh \
 	tests/guests/migrate.sh \
+	tests/guests/tinyvmm-linux.sh \
 	tests/libvirt/libvirt.sh \
 	$(NULL)
 
