@@ -16,6 +16,7 @@
 
 #include <pvio/kvm.h>
 #include <pvio/memory.h>
+#include <pvio/mmio.h>
 #include <pvio/pci.h>
 #include <pvio/pvio.h>
 
@@ -33,7 +34,8 @@ struct card {
 	char name[16];
 	unsigned int index;
 	struct pvio_device *dev;
-	struct pvio_pci *pci;
+	struct pvio_pci *pci;	/* one of these two */
+	struct pvio_mmio *mmio;
 	struct pvio_doorbell doorbells[NR_QUEUES_MAX];
 	unsigned int nr_queues;
 	uint32_t gsi[NR_VECTORS_MAX]; /* of its MSI-X vectors */
@@ -63,10 +65,14 @@ static void card_access(void *arg, unsigned int bar, uint64_t offset,
 			break;
 		}
 	}
-	if (is_write)
+	if (card->pci && is_write)
 		pvio_pci_bar_write(card->pci, bar, offset, data, len);
-	else
+	else if (card->pci)
 		pvio_pci_bar_read(card->pci, bar, offset, data, len);
+	else if (is_write)
+		pvio_mmio_write(card->mmio, offset, data, len);
+	else
+		pvio_mmio_read(card->mmio, offset, data, len);
 }
 
 static void card_config(void *arg, unsigned int part, uint64_t offset,
@@ -135,8 +141,6 @@ static void card_msix_changed(void *arg, unsigned int vector,
 void cards_create(struct vm *vm, const struct cards_options *o)
 {
 	options = *o;
-	if (options.is_mmio)
-		die("the library has no register pages yet");
 	if (pvio_worker_create("control", &control) < 0 ||
 	    pvio_worker_create("queues", &queues) < 0 ||
 	    pvio_memory_create(&memory) < 0 ||
@@ -183,15 +187,30 @@ static void card_plug_pci(struct card *card)
 	bus_plug(card->index + 1, card_config, card);
 }
 
-/* INTx: a line that stays up until the guest's handler has been there. */
+static void card_plug_mmio(struct card *card)
+{
+	const uint64_t address = MMIO_WINDOW + card->index * PVIO_MMIO_BYTES;
+
+	while (card->nr_queues < NR_QUEUES_MAX &&
+	       pvio_mmio_doorbell(card->mmio, card->nr_queues,
+				  &card->doorbells[card->nr_queues]) == 0)
+		card->nr_queues++;
+	bus_map(address, PVIO_MMIO_BYTES, card_access, card, 0);
+	card_bind(card, 0, address, true);
+}
+
+/* INTx, or the only interrupt of a register page: a line that stays up until
+ * the guest's handler has been there. */
 static void card_connect_line(struct card *card)
 {
 	int trigger = new_eventfd(), resample = new_eventfd(), rc;
 
 	rc = pvio_kvm_irqfd(card->vm->fd, CARD_GSI + card->index, trigger,
 			    resample, true);
-	if (rc == 0)
+	if (rc == 0 && card->pci)
 		rc = pvio_pci_set_intx_fds(card->pci, trigger, resample);
+	else if (rc == 0)
+		rc = pvio_mmio_set_irq_fds(card->mmio, trigger, resample);
 	if (rc < 0)
 		die("%s: no interrupt: %s", card->name, strerror(-rc));
 	close(trigger);
@@ -227,8 +246,13 @@ void cards_add(struct vm *vm, const char *model, const char *what)
 		exit(1); /* pvio has said why */
 	if (pvio_device_set_memory_list(card->dev, memory) < 0)
 		die("%s: cannot have the guest's memory", card->name);
-	card->pci = pvio_pci_of(card->dev);
-	card_plug_pci(card);
+	if (options.is_mmio) {
+		card->mmio = pvio_mmio_of(card->dev);
+		card_plug_mmio(card);
+	} else {
+		card->pci = pvio_pci_of(card->dev);
+		card_plug_pci(card);
+	}
 	card_connect_line(card);
 }
 

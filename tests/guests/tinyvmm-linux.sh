@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 #
 # tinyvmm-linux.sh - Linux in examples/tinyvmm with a disk and a network card,
-# on PCI, under KVM
+# on PCI and on register pages, under KVM
 #
 # KVM is that of a first guest, which QEMU emulates and in which tinyvmm runs
 # the second: what /dev/kvm there is on the machine does not matter.  Kicks
@@ -105,5 +105,6 @@ append=pci=nomsi
 run_case tinyvmm-linux-pci-intx linux_case IO-APIC
 append=
 run_case tinyvmm-linux-pci-msix linux_case PCI-MSI --cpus 2
+run_case tinyvmm-linux-mmio linux_case IO-APIC --bus mmio
 run_case tinyvmm-linux-exits exits_case PCI-MSI
 finish
