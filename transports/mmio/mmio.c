@@ -581,23 +581,23 @@ static void mmio_stop(void *transport, pvio_done_fn *done, void *arg)
 }
 
 static const struct pvio_transport_ops mmio_ops = {
-	.abi = PVIO_PLUGIN_ABI,
-	.name = "mmio",
-	.features = { PVIO_BIT(VIRTIO_RING_F_INDIRECT_DESC) |
-		      PVIO_BIT(VIRTIO_RING_F_EVENT_IDX) |
-		      PVIO_BIT(VIRTIO_F_VERSION_1) |
-		      PVIO_BIT(VIRTIO_F_RING_PACKED) |
-		      PVIO_BIT(VIRTIO_F_ACCESS_PLATFORM) |
-		      PVIO_BIT(VIRTIO_F_IN_ORDER) |
-		      PVIO_BIT(VIRTIO_F_RING_RESET) |
-		      PVIO_BIT(VIRTIO_F_SUSPEND) },
-	.attach = mmio_attach,
-	.detach = mmio_detach,
-	.start = mmio_start,
-	.stop = mmio_stop,
-	.notify_queue = mmio_notify_queue,
-	.notify_config = mmio_notify_config,
-	.describe = mmio_describe,
+	.abi		= PVIO_PLUGIN_ABI,
+	.name		= "mmio",
+	.features	= { PVIO_BIT(VIRTIO_RING_F_INDIRECT_DESC) |
+			    PVIO_BIT(VIRTIO_RING_F_EVENT_IDX) |
+			    PVIO_BIT(VIRTIO_F_VERSION_1) |
+			    PVIO_BIT(VIRTIO_F_RING_PACKED) |
+			    PVIO_BIT(VIRTIO_F_ACCESS_PLATFORM) |
+			    PVIO_BIT(VIRTIO_F_IN_ORDER) |
+			    PVIO_BIT(VIRTIO_F_RING_RESET) |
+			    PVIO_BIT(VIRTIO_F_SUSPEND) },
+	.attach		= mmio_attach,
+	.detach		= mmio_detach,
+	.start		= mmio_start,
+	.stop		= mmio_stop,
+	.notify_queue	= mmio_notify_queue,
+	.notify_config	= mmio_notify_config,
+	.describe	= mmio_describe,
 };
 
 struct pvio_mmio *pvio_mmio_of(struct pvio_device *dev)

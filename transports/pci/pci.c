@@ -12,10 +12,6 @@
  * that comes and goes while queues run.  What a guest's accesses mean is in
  * config.c and bar.c, which also serve a client of vfio-user; here is what is
  * special to callers in this process, and what all functions share.
- *
- * Accesses of several threads wait for each other only where a write has to
- * wait for a queue's worker: then those that come later begin when it is done.
- * So a guest whose CPUs race sees its accesses in some order, as on a bus.
  */
 #include "pci.h"
 
@@ -24,12 +20,9 @@
 #include "core/log.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
-#include <unistd.h>
 
 /* --- what all PCI functions share -------------------------------------------- */
 
@@ -78,31 +71,30 @@ static void pci_noted(void *arg, int rc)
 int pci_init(struct pvio_pci *pci, struct pvio_device *dev,
 	     struct pvio_config *cfg)
 {
-	unsigned int i, nr_queues = pvio_device_nr_queues(dev);
+	unsigned int nr_queues = pvio_device_nr_queues(dev);
 	uint64_t vectors = nr_queues + 1;
 	int rc;
 
 	memset(pci, 0, sizeof(*pci));
 	pci->dev = dev;
-	pvio_list_init(&pci->accesses);
+	pvio_accesses_init(&pci->accesses, dev);
 	rc = pvio_config_uint_opt(cfg, "vectors", 1, PVIO_MSIX_MAX_VECTORS,
 				  &vectors);
 	if (rc < 0)
 		return rc;
 	/* Each has its place on the notify page. */
 	if (nr_queues * PCI_NOTIFY_MULTIPLIER > PCI_NOTIFY_BYTES ||
-	    pvio_device_config_size(dev) > PCI_NOTIFY_OFFSET - PCI_DEVICE_OFFSET)
+	    pvio_device_config_size(dev) >
+		    PCI_NOTIFY_OFFSET - PCI_DEVICE_OFFSET)
 		return pvio_config_error(cfg, "type",
 					 "more than a PCI function can show");
 
-	pci->doorbell_fd = calloc(nr_queues, sizeof(*pci->doorbell_fd));
-	if (!pci->doorbell_fd)
-		return -ENOMEM;
-	for (i = 0; i < nr_queues; i++)
-		pci->doorbell_fd[i] = -1;
+	rc = pvio_doorbells_init(&pci->doorbells, &pci->accesses);
+	if (rc < 0)
+		return rc;
 	rc = pvio_registers_init(&pci->regs, dev, (unsigned int)vectors);
 	if (rc < 0)
-		goto free_doorbells;
+		goto fini_doorbells;
 	rc = pvio_msix_init(&pci->msix, (unsigned int)vectors, &pci->host,
 			    &pci->host_arg);
 	if (rc < 0)
@@ -121,83 +113,47 @@ fini_msix:
 	pvio_msix_fini(&pci->msix);
 fini_registers:
 	pvio_registers_fini(&pci->regs);
-free_doorbells:
-	free(pci->doorbell_fd);
+fini_doorbells:
+	pvio_doorbells_fini(&pci->doorbells);
 	return rc;
 }
 
 void pci_fini(struct pvio_pci *pci)
 {
-	unsigned int i;
-
 	pvio_line_fini(&pci->intx);
 	pvio_msix_fini(&pci->msix);
-	for (i = 0; i < pci->regs.nr_queues; i++) {
-		if (pci->doorbell_fd[i] >= 0)
-			close(pci->doorbell_fd[i]);
-	}
-	free(pci->doorbell_fd);
+	pvio_doorbells_fini(&pci->doorbells);
 	pvio_registers_fini(&pci->regs);
 }
 
-/* --- accesses: one after the other --------------------------------------------- */
+/* --- accesses --------------------------------------------------------------------- */
 
 struct pci_access {
-	struct pvio_list node;
+	struct pvio_access access;
 	struct pvio_pci *pci;
-	void (*run)(struct pci_access *access);
 	unsigned int bar;
 	uint64_t offset;
-	void *to;	  /* of a read */
+	void *to;         /* of a read */
 	const void *from; /* of a write */
 	size_t len;
-	pvio_done_fn *done;
-	void *done_arg;
 };
 
-static void access_next(struct pvio_pci *pci);
-
-static void access_done(void *arg, int rc)
+static struct pci_access *pci_access_of(struct pvio_access *access)
 {
-	struct pci_access *access = arg;
-	struct pvio_pci *pci = access->pci;
-
-	pci->is_accessed = false;
-	access->done(access->done_arg, rc); /* last: the caller's stack */
-	access_next(pci);
-}
-
-static void access_next(struct pvio_pci *pci)
-{
-	struct pci_access *access;
-
-	if (pci->is_accessed || pvio_list_empty(&pci->accesses))
-		return;
-	access = pvio_list_entry(pci->accesses.next, struct pci_access, node);
-	pvio_list_del(&access->node);
-	pci->is_accessed = true;
-	access->run(access);
-}
-
-static void access_begin(void *arg, pvio_done_fn *done, void *done_arg)
-{
-	struct pci_access *access = arg;
-
-	access->done = done;
-	access->done_arg = done_arg;
-	pvio_list_add_tail(&access->pci->accesses, &access->node);
-	access_next(access->pci);
+	return pvio_container_of(access, struct pci_access, access);
 }
 
 static void access_make(struct pci_access *access)
 {
-	(void)pvio_device_call(access->pci->dev, access_begin, access);
+	(void)pvio_access_make(&access->pci->accesses, &access->access);
 }
 
-static void run_config_read(struct pci_access *a)
+static void run_config_read(struct pvio_access *access)
 {
+	struct pci_access *a = pci_access_of(access);
+
 	pci_config_read(a->pci, a->offset, a->to, a->len);
-	access_done(a, 0);
+	pvio_access_done(access, 0);
 }
 
 void pvio_pci_config_read(struct pvio_pci *pci, size_t offset, void *buf,
@@ -205,7 +161,7 @@ void pvio_pci_config_read(struct pvio_pci *pci, size_t offset, void *buf,
 {
 	struct pci_access access = {
 		.pci = pci,
-		.run = run_config_read,
+		.access.run = run_config_read,
 		.offset = offset,
 		.to = buf,
 		.len = len,
@@ -214,9 +170,12 @@ void pvio_pci_config_read(struct pvio_pci *pci, size_t offset, void *buf,
 	access_make(&access);
 }
 
-static void run_config_write(struct pci_access *a)
+static void run_config_write(struct pvio_access *access)
 {
-	pci_config_write(a->pci, a->offset, a->from, a->len, access_done, a);
+	struct pci_access *a = pci_access_of(access);
+
+	pci_config_write(a->pci, a->offset, a->from, a->len, pvio_access_done,
+			 access);
 }
 
 void pvio_pci_config_write(struct pvio_pci *pci, size_t offset, const void *buf,
@@ -224,7 +183,7 @@ void pvio_pci_config_write(struct pvio_pci *pci, size_t offset, const void *buf,
 {
 	struct pci_access access = {
 		.pci = pci,
-		.run = run_config_write,
+		.access.run = run_config_write,
 		.offset = offset,
 		.from = buf,
 		.len = len,
@@ -238,10 +197,12 @@ uint64_t pvio_pci_bar_size(const struct pvio_pci *pci, unsigned int bar)
 	return pci_bar_size(pci, bar);
 }
 
-static void run_bar_read(struct pci_access *a)
+static void run_bar_read(struct pvio_access *access)
 {
+	struct pci_access *a = pci_access_of(access);
+
 	pci_bar_read(a->pci, a->bar, a->offset, a->to, a->len);
-	access_done(a, 0);
+	pvio_access_done(access, 0);
 }
 
 void pvio_pci_bar_read(struct pvio_pci *pci, unsigned int bar, uint64_t offset,
@@ -249,7 +210,7 @@ void pvio_pci_bar_read(struct pvio_pci *pci, unsigned int bar, uint64_t offset,
 {
 	struct pci_access access = {
 		.pci = pci,
-		.run = run_bar_read,
+		.access.run = run_bar_read,
 		.bar = bar,
 		.offset = offset,
 		.to = buf,
@@ -260,10 +221,12 @@ void pvio_pci_bar_read(struct pvio_pci *pci, unsigned int bar, uint64_t offset,
 		access_make(&access);
 }
 
-static void run_bar_write(struct pci_access *a)
+static void run_bar_write(struct pvio_access *access)
 {
-	pci_bar_write(a->pci, a->bar, a->offset, a->from, a->len, access_done,
-		      a);
+	struct pci_access *a = pci_access_of(access);
+
+	pci_bar_write(a->pci, a->bar, a->offset, a->from, a->len,
+		      pvio_access_done, access);
 }
 
 void pvio_pci_bar_write(struct pvio_pci *pci, unsigned int bar, uint64_t offset,
@@ -271,7 +234,7 @@ void pvio_pci_bar_write(struct pvio_pci *pci, unsigned int bar, uint64_t offset,
 {
 	struct pci_access access = {
 		.pci = pci,
-		.run = run_bar_write,
+		.access.run = run_bar_write,
 		.bar = bar,
 		.offset = offset,
 		.from = buf,
@@ -282,103 +245,33 @@ void pvio_pci_bar_write(struct pvio_pci *pci, unsigned int bar, uint64_t offset,
 		access_make(&access);
 }
 
-static void run_reset(struct pci_access *a)
+static void run_reset(struct pvio_access *access)
 {
-	pci_reset(a->pci, access_done, a);
+	struct pci_access *a = pci_access_of(access);
+
+	pci_reset(a->pci, pvio_access_done, access);
 }
 
 void pvio_pci_reset(struct pvio_pci *pci)
 {
-	struct pci_access access = { .pci = pci, .run = run_reset };
+	struct pci_access access = { .access.run = run_reset, .pci = pci };
 
 	access_make(&access);
 }
 
 /* --- doorbells ------------------------------------------------------------------- */
 
-struct pci_doorbell_call {
-	struct pci_access access;
-	struct pvio_device_waiter waiter;
-	unsigned int queue;
-	int fd; /* the core's duplicate, until it takes it */
-};
-
-static void doorbell_set(struct pci_doorbell_call *call);
-
-static void doorbell_done(void *arg, int rc)
-{
-	struct pci_doorbell_call *call = arg;
-	struct pvio_pci *pci = call->access.pci;
-	int *fd = &pci->doorbell_fd[call->queue];
-
-	if (rc == -EBUSY && pvio_device_await(pci->dev, &call->waiter))
-		return;
-	if (rc < 0) {
-		close(call->fd);
-		close(*fd);
-		*fd = -1;
-	}
-	access_done(&call->access, rc);
-}
-
-static void doorbell_again(struct pvio_device_waiter *waiter)
-{
-	doorbell_set(pvio_container_of(waiter, struct pci_doorbell_call,
-				       waiter));
-}
-
-static void doorbell_set(struct pci_doorbell_call *call)
-{
-	pvio_device_vq_set_kick_fd(call->access.pci->dev, call->queue,
-				   call->fd, doorbell_done, call);
-}
-
-static void run_doorbell(struct pci_access *a)
-{
-	struct pci_doorbell_call *call =
-		pvio_container_of(a, struct pci_doorbell_call, access);
-	int *fd = &a->pci->doorbell_fd[call->queue];
-	int rc;
-
-	if (*fd >= 0) {
-		access_done(a, 0);
-		return;
-	}
-	*fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-	if (*fd < 0) {
-		access_done(a, -errno);
-		return;
-	}
-	call->fd = fcntl(*fd, F_DUPFD_CLOEXEC, 0);
-	if (call->fd < 0) {
-		rc = -errno;
-		close(*fd);
-		*fd = -1;
-		access_done(a, rc);
-		return;
-	}
-	doorbell_set(call);
-}
-
 int pvio_pci_doorbell(struct pvio_pci *pci, unsigned int queue,
 		      struct pvio_doorbell *doorbell)
 {
-	struct pci_doorbell_call call = {
-		.access = { .pci = pci, .run = run_doorbell },
-		.waiter.fn = doorbell_again,
-		.queue = queue,
-	};
-	int rc;
+	int fd = pvio_doorbells_fd(&pci->doorbells, queue);
 
-	if (queue >= pci->regs.nr_queues)
-		return -EINVAL;
-	rc = pvio_device_call(pci->dev, access_begin, &call.access);
-	if (rc < 0)
-		return rc;
+	if (fd < 0)
+		return fd;
 	*doorbell = (struct pvio_doorbell){
 		.bar = PCI_BAR_VIRTIO,
 		.offset = PCI_NOTIFY_OFFSET + queue * PCI_NOTIFY_MULTIPLIER,
-		.fd = pci->doorbell_fd[queue],
+		.fd = fd,
 	};
 	return 0;
 }
@@ -417,28 +310,31 @@ int pvio_pci_set_vector_fd(struct pvio_pci *pci, unsigned int vector, int fd)
 }
 
 struct pci_intx_call {
-	struct pci_access access;
+	struct pvio_access access;
+	struct pvio_pci *pci;
 	int trigger, resample;
 };
 
-static void run_intx(struct pci_access *a)
+static void run_intx(struct pvio_access *access)
 {
 	struct pci_intx_call *call =
-		pvio_container_of(a, struct pci_intx_call, access);
+		pvio_container_of(access, struct pci_intx_call, access);
 
-	access_done(a, pvio_line_set_fds(&a->pci->intx, call->trigger,
-					 call->resample));
+	pvio_access_done(access,
+			 pvio_line_set_fds(&call->pci->intx, call->trigger,
+					   call->resample));
 }
 
 int pvio_pci_set_intx_fds(struct pvio_pci *pci, int trigger, int resample)
 {
 	struct pci_intx_call call = {
-		.access = { .pci = pci, .run = run_intx },
+		.access.run = run_intx,
+		.pci = pci,
 		.trigger = trigger,
 		.resample = resample,
 	};
 
-	return pvio_device_call(pci->dev, access_begin, &call.access);
+	return pvio_access_make(&pci->accesses, &call.access);
 }
 
 /* --- life -------------------------------------------------------------------------- */
@@ -466,33 +362,11 @@ static void transport_detach(void *transport)
 	free(transport);
 }
 
-/* @arg: the core's duplicate, which it does not take if it fails. */
-static void doorbell_rewatched(void *arg, int rc)
-{
-	if (rc < 0)
-		close((int)(intptr_t)arg);
-}
-
-/* A device that was stopped has let go of its doorbells: give them again. */
-static void doorbell_rewatch(struct pvio_pci *pci, unsigned int queue)
-{
-	int fd = fcntl(pci->doorbell_fd[queue], F_DUPFD_CLOEXEC, 0);
-
-	if (fd >= 0)
-		pvio_device_vq_set_kick_fd(pci->dev, queue, fd,
-					   doorbell_rewatched,
-					   (void *)(intptr_t)fd);
-}
-
 static int transport_start(void *transport)
 {
 	struct pvio_pci *pci = transport;
-	unsigned int i;
 
-	for (i = 0; i < pci->regs.nr_queues; i++) {
-		if (pci->doorbell_fd[i] >= 0)
-			doorbell_rewatch(pci, i);
-	}
+	pvio_doorbells_watch(&pci->doorbells);
 	pci->is_started = true;
 	return 0;
 }

@@ -19,6 +19,8 @@
 #define PVIO_PCI_INTERNAL_H
 
 #include "transports/pci/msix.h"
+#include "transports/registers/access.h"
+#include "transports/registers/doorbells.h"
 #include "transports/registers/line.h"
 #include "transports/registers/registers.h"
 
@@ -61,7 +63,6 @@ struct pvio_pci {
 	void *host_arg;
 	uint8_t config[PCI_CONFIG_BYTES]; /* as the guest reads it */
 	uint8_t mask[PCI_CONFIG_BYTES];	  /* bits the guest may write */
-	int *doorbell_fd; /* [queues], owned; -1 until asked for */
 
 	/* config.c's own */
 	bool is_quiesced; /* bus master off, or not in D0: nothing is served */
@@ -79,9 +80,9 @@ struct pvio_pci {
 		void *arg;
 	} reset_waiter[PCI_RESET_WAITERS];
 
-	/* pci.c's own: accesses by pvio/pci.h, one after the other */
-	struct pvio_list accesses;
-	bool is_accessed;
+	/* pci.c's own, of those who call pvio/pci.h */
+	struct pvio_accesses accesses;
+	struct pvio_doorbells doorbells;
 };
 
 /* Shared by all transports that show a PCI function: read keys, build it. */
