@@ -16,6 +16,8 @@ library_sources += \
 	transports/registers/line.h \
 	transports/registers/registers.c \
 	transports/registers/registers.h \
+	transports/stream/connection.c \
+	transports/stream/connection.h \
 	transports/stream/endpoint.c \
 	transports/stream/endpoint.h \
 	transports/stream/stream.c \

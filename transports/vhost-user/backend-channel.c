@@ -106,7 +106,7 @@ void vu_channel_send(struct vu_session *s)
 	struct vu_channel *c = &s->channel;
 	ssize_t n;
 
-	while (c->fd >= 0 && !s->is_closing &&
+	while (c->fd >= 0 && !s->connection.is_closing &&
 	       (c->out_sent < c->out_len || channel_next(s))) {
 		n = send(c->fd, (const char *)&c->out + c->out_sent,
 			 c->out_len - c->out_sent, MSG_DONTWAIT | MSG_NOSIGNAL);

@@ -465,7 +465,7 @@ void vu_message_answer(struct vu_session *s, int rc)
 		s->vu->refused++;
 	if (reply == REPLY_LOG && vu_has_protocol(s, VU_PROTOCOL_LOG_SHMFD))
 		wants_ack = true;
-	if (rc == VU_REPLIED || s->is_closing)
+	if (rc == VU_REPLIED || s->connection.is_closing)
 		return;
 	if ((reply == REPLY_ACK || reply == REPLY_LOG) && !wants_ack)
 		return;

@@ -90,7 +90,7 @@ static void vu_notify_config(void *transport)
 {
 	struct vu *vu = transport;
 
-	if (vu->session && !vu->session->is_closing)
+	if (vu->session && !vu->session->connection.is_closing)
 		vu_channel_config_change(vu->session);
 }
 
@@ -98,7 +98,7 @@ static void vu_queue_broken(void *transport, unsigned int queue)
 {
 	struct vu *vu = transport;
 
-	if (vu->session && !vu->session->is_closing)
+	if (vu->session && !vu->session->connection.is_closing)
 		vu_ring_signal_error(vu->session, queue);
 }
 
@@ -111,7 +111,7 @@ static void vu_describe(void *transport, char *text, size_t size)
 		 "\"connected\": %s, \"peer\": %lld, \"connections\": %" PRIu64
 		 ", \"messages\": %" PRIu64 ", \"refused\": %" PRIu64
 		 ", \"protocol_features\": %" PRIu64,
-		 s ? "true" : "false", s ? (long long)s->peer_pid : 0,
+		 s ? "true" : "false", s ? (long long)s->connection.peer_pid : 0,
 		 vu->sessions, vu->messages, vu->refused,
 		 s ? s->protocol_features : 0);
 }

@@ -25,6 +25,7 @@
 #include "core/inflight.h"
 #include "core/log.h"
 #include "core/transport.h"
+#include "transports/stream/connection.h"
 #include "transports/stream/endpoint.h"
 #include "wire.h"
 
@@ -96,15 +97,10 @@ struct vu_session {
 	struct vu *vu;
 	struct pvio_device *dev; /* borrowed */
 	unsigned int nr_rings;
-	int64_t peer_pid;
-
+	struct pvio_connection connection;
 	struct vu_wire wire;
-	struct event *read_event, *write_event, *deadline; /* owned */
 	struct event *poll_event; /* owned */
 	const struct vu_row *row; /* of the message being handled */
-	bool is_busy;		  /* a message is being handled */
-	bool is_closing;
-	struct pvio_job close_job;
 
 	uint64_t features;	    /* as acknowledged, with ours */
 	uint64_t protocol_features; /* as acknowledged */
