@@ -76,6 +76,7 @@ struct pvio_vq_control {
 	/* any thread; atomic */
 	bool is_broken;
 	bool kick_is_posted;
+	bool is_kicked; /* by the driver, not only to be looked at */
 	struct pvio_task kick;
 };
 
@@ -104,6 +105,7 @@ struct pvio_device {
 	struct pvio_worker **workers; /* owned array of borrowed ones */
 	unsigned int nr_workers;
 	bool is_started;
+	bool has_poll; /* configured: how long workers poll */
 	uint16_t queue_size;
 	uint8_t *config; /* owned; model_ops->config_size bytes */
 	uint32_t config_changes;

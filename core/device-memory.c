@@ -11,7 +11,9 @@
  *	control          | all stopped -> swap -> | all started -> done
  *
  * For its transport the queue runs all the while.  One that cannot start, since
- * its ring is not in the new map, breaks: the driver must reset.
+ * its ring is not in the new map, breaks: the driver must reset.  Or it waits,
+ * stopped, for a map that has its ring, if the transport is one of those
+ * (awaits_memory): to stop it again does nothing, so it is tried each time.
  *
  * To keep quiet is to move to the memory that the device has: that drains every
  * queue and starts it again where it stood, and what is held serves nothing.

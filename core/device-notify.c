@@ -51,12 +51,21 @@ static void queue_on_kick(struct pvio_task *task)
 	 * a kick that came earlier is served by this look.  Pairs with K2.
 	 */
 	(void)pvio_exchange(&ctl->kick_is_posted, false);
-	pvio_count(&vq->stats.kicks, 1);
+	if (pvio_exchange(&ctl->is_kicked, false))
+		pvio_count(&vq->stats.kicks, 1);
 	if (vq->state == PVIO_VQ_RUNNING)
 		pvio_queue_wake(vq);
 }
 
 void pvio_device_kick(struct pvio_device *dev, unsigned int index)
+{
+	if (index >= dev->nr_queues)
+		return;
+	pvio_store_once(&dev->controls[index].is_kicked, true);
+	pvio_device_look(dev, index);
+}
+
+void pvio_device_look(struct pvio_device *dev, unsigned int index)
 {
 	struct pvio_vq_control *ctl;
 

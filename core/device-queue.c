@@ -203,6 +203,13 @@ static void start_finish(struct pvio_queue_op *op)
 		ctl->is_running = true;
 		return;
 	}
+	if (ctl->is_running && op->rc == -EFAULT &&
+	    vq->dev->transport_ops->awaits_memory) {
+		pvio_log_limited(&vq->dev->log_limit, PVIO_LOG_INFO,
+				 "%s: queue %u waits for memory with its ring",
+				 pvio_device_name(vq->dev), vq->index);
+		return;
+	}
 	pvio_log_limited(&vq->dev->log_limit, PVIO_LOG_WARNING,
 			 "%s: queue %u does not start: %s",
 			 pvio_device_name(vq->dev), vq->index,

@@ -26,6 +26,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -57,7 +58,16 @@ static int device_read_keys(struct pvio_device *dev, struct pvio_config *cfg)
 		return rc;
 	for (i = 0; i < dev->nr_workers; i++)
 		pvio_worker_set_poll(dev->workers[i], (unsigned int)poll_us);
+	dev->has_poll = true;
 	return 0;
+}
+
+void pvio_device_poll_always(struct pvio_device *dev)
+{
+	unsigned int i;
+
+	for (i = 0; !dev->has_poll && i < dev->nr_workers; i++)
+		pvio_worker_set_poll(dev->workers[i], UINT_MAX);
 }
 
 static int device_create_model(struct pvio_device *dev, struct pvio_config *cfg)

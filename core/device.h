@@ -199,6 +199,13 @@ void pvio_device_vq_set_call_fd(struct pvio_device *dev, unsigned int index,
 				int fd, pvio_done_fn *done, void *arg);
 /* The driver kicked by other means.  Any thread.  Unknown queues: ignored. */
 void pvio_device_kick(struct pvio_device *dev, unsigned int index);
+/* Nobody kicked, but look at the ring all the same. */
+void pvio_device_look(struct pvio_device *dev, unsigned int index);
+/*
+ * The driver's kicks do not arrive: the queues' workers poll for ever, unless
+ * the device's "poll_us" says otherwise.  While attaching.
+ */
+void pvio_device_poll_always(struct pvio_device *dev);
 
 /*
  * Turn the control worker, and those of the queues' workers that nobody runs,

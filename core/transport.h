@@ -22,6 +22,11 @@ struct pvio_transport_ops {
 	 * can carry: an allow-list.  Device type bits pass by themselves.
 	 */
 	uint64_t features[2];
+	/*
+	 * A queue whose ring is not in the device's new memory waits for memory
+	 * that has it, and goes on where it stood; else it breaks.
+	 */
+	bool awaits_memory;
 
 	/* control.  Read the `transport` group.  Opens nothing yet. */
 	int (*attach)(struct pvio_device *dev, struct pvio_config *cfg,

@@ -40,7 +40,7 @@ static void poll_rings(evutil_socket_t fd, short what, void *arg)
 		if (!s->rings[i].is_started || !s->rings[i].is_polled)
 			continue;
 		is_any = true;
-		pvio_device_kick(s->dev, i);
+		pvio_device_look(s->dev, i);
 	}
 	if (is_any)
 		event_add(s->poll_event, &interval);
