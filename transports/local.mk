@@ -22,7 +22,18 @@ library_sources += \
 	transports/stream/endpoint.h \
 	transports/stream/stream.c \
 	transports/stream/stream.h \
+	transports/vfio-user/dma.c \
+	transports/vfio-user/doorbell.c \
+	transports/vfio-user/irqs.c \
+	transports/vfio-user/messages.c \
 	transports/vfio-user/protocol.h \
+	transports/vfio-user/regions.c \
+	transports/vfio-user/session.c \
+	transports/vfio-user/version.c \
+	transports/vfio-user/vfio-user.c \
+	transports/vfio-user/vfio-user.h \
+	transports/vfio-user/wire.c \
+	transports/vfio-user/wire.h \
 	transports/vhost-user/backend-channel.c \
 	transports/vhost-user/inflight.c \
 	transports/vhost-user/memory.c \

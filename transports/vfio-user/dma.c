@@ -1,0 +1,362 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * dma.c - the client's memory: what it maps for us, and takes back
+ *
+ * A map comes with a file, which we map, or without one: memory that only the
+ * client can reach (ROM, other devices' BARs, RAM that it does not share).  The
+ * latter is remembered, and is no memory for the device: nothing translates to
+ * it.  Asking the client for its bytes is no way out, since QEMU answers such
+ * requests while it holds the lock that a vCPU, which waits for us, has too.
+ *
+ * Every change makes a whole new map, which the device swaps in while its
+ * queues pause; what was taken back is unmapped, and answered, only when
+ * nothing of the device uses it any more.  A queue whose ring went waits until
+ * memory that has it comes (struct pvio_transport_ops, awaits_memory): a
+ * client may remap in pieces, or be replaced by another.
+ *
+ * An unmap takes all maps within its range, as a Linux container of type 1 does:
+ * a vIOMMU that is flushed takes back what was never there.  It does not split
+ * one.
+ */
+#include "vfio-user.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+/* --- the list ------------------------------------------------------------- */
+
+/* The first that ends behind @iova; nr_dma if none does. */
+static unsigned int dma_find(const struct vfu_session *s, uint64_t iova)
+{
+	unsigned int low = 0, high = s->nr_dma, middle;
+
+	while (low < high) {
+		middle = low + (high - low) / 2;
+		if (s->dma[middle].iova + (s->dma[middle].size - 1) < iova)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+bool vfu_dma_is_out_of_reach(const struct vfu_session *s, uint64_t iova,
+			     uint64_t len)
+{
+	unsigned int i = dma_find(s, iova);
+	uint64_t last = len ? iova + (len - 1) : iova;
+
+	if (last < iova)
+		last = UINT64_MAX;
+	for (; i < s->nr_dma && s->dma[i].iova <= last; i++)
+		if (!s->dma[i].mapping)
+			return true;
+	return false;
+}
+
+static int dma_make_room(struct vfu_session *s)
+{
+	unsigned int room = s->room ? s->room * 2 : 64;
+	struct vfu_dma *dma;
+
+	if (s->nr_dma < s->room)
+		return 0;
+	if (s->nr_dma >= VFU_MAX_DMA)
+		return -ENOSPC;
+	dma = realloc(s->dma, room * sizeof(*dma));
+	if (!dma)
+		return -ENOMEM;
+	s->dma = dma;
+	s->room = room;
+	return 0;
+}
+
+static void dma_remove(struct vfu_session *s, unsigned int first,
+		       unsigned int nr)
+{
+	memmove(&s->dma[first], &s->dma[first + nr],
+		(s->nr_dma - first - nr) * sizeof(*s->dma));
+	s->nr_dma -= nr;
+}
+
+static void dma_put(struct vfu_dma *dma, unsigned int nr)
+{
+	unsigned int i;
+
+	for (i = 0; i < nr; i++)
+		pvio_mapping_put(dma[i].mapping);
+}
+
+void vfu_dma_fini(struct vfu_session *s)
+{
+	if (s->nr_dma > 0)
+		dma_put(s->dma, s->nr_dma);
+	free(s->dma);
+	s->dma = NULL;
+	s->nr_dma = s->room = 0;
+}
+
+/* --- giving it to the device ---------------------------------------------- */
+
+static int dma_build_map(const struct vfu_session *s, struct pvio_map **map)
+{
+	struct pvio_region *r;
+	unsigned int i, nr = 0;
+	int rc;
+
+	r = calloc(s->nr_dma ? s->nr_dma : 1, sizeof(*r));
+	if (!r)
+		return -ENOMEM;
+	for (i = 0; i < s->nr_dma; i++) {
+		if (!s->dma[i].mapping)
+			continue;
+		r[nr].gpa = s->dma[i].iova;
+		r[nr].size = s->dma[i].size;
+		r[nr].mapping = s->dma[i].mapping;
+		nr++;
+	}
+	rc = pvio_map_create(r, nr, map);
+	free(r);
+	return rc;
+}
+
+static void dma_is_set(void *arg, int rc)
+{
+	struct vfu_session *s = arg;
+
+	if (rc < 0)
+		pvio_map_put(s->new_map);
+	s->new_map = NULL;
+	s->memory_then(s, rc);
+}
+
+/* Have the device use what is listed; then @then. */
+static int dma_apply(struct vfu_session *s,
+		     void (*then)(struct vfu_session *s, int rc))
+{
+	int rc;
+
+	rc = dma_build_map(s, &s->new_map);
+	if (rc < 0)
+		return rc;
+	s->memory_then = then;
+	pvio_device_set_memory(s->dev, s->new_map, dma_is_set, s);
+	return 0;
+}
+
+/* --- DMA_MAP -------------------------------------------------------------- */
+
+static int map_check(struct vfu_session *s, const struct vfu_dma_map *m)
+{
+	const uint32_t known = VFU_DMA_READABLE | VFU_DMA_WRITABLE;
+	uint64_t at = m->iova | m->size | m->offset;
+	unsigned int i;
+
+	if (m->argsz < sizeof(*m) || m->flags & ~known || !(m->flags & known))
+		return vfu_refuse(s, -EINVAL, "argsz %u, flags 0x%x", m->argsz,
+				  m->flags);
+	if (m->size == 0 || at & (VFU_PAGE_BYTES - 1) ||
+	    m->size - 1 > UINT64_MAX - m->iova)
+		return vfu_refuse(s, -EINVAL, "0x%llx bytes at 0x%llx",
+				  (unsigned long long)m->size,
+				  (unsigned long long)m->iova);
+	i = dma_find(s, m->iova);
+	if (i < s->nr_dma && s->dma[i].iova <= m->iova + (m->size - 1))
+		return vfu_refuse(s, -EEXIST,
+				  "0x%llx bytes at 0x%llx are mapped in part",
+				  (unsigned long long)m->size,
+				  (unsigned long long)m->iova);
+	return 0;
+}
+
+static void map_is_set(struct vfu_session *s, int rc)
+{
+	struct vfu_dma_map m;
+	unsigned int i;
+
+	if (rc < 0) {
+		memcpy(&m, s->wire.message.payload, sizeof(m));
+		i = dma_find(s, m.iova);
+		dma_put(&s->dma[i], 1);
+		dma_remove(s, i, 1);
+	}
+	vfu_message_done(s, rc);
+}
+
+int vfu_dma_map(struct vfu_session *s, struct vfu_message *msg)
+{
+	struct pvio_mapping *mapping = NULL;
+	struct vfu_dma_map m;
+	unsigned int i;
+	int rc;
+
+	memcpy(&m, msg->payload, sizeof(m));
+	rc = map_check(s, &m);
+	if (rc == 0)
+		rc = dma_make_room(s);
+	if (rc == 0 && msg->fds.nr > 0 && m.flags & VFU_DMA_WRITABLE)
+		rc = pvio_mapping_create(msg->fds.fd[0], m.offset, m.size,
+					 PROT_READ | PROT_WRITE, &mapping);
+	if (rc < 0)
+		return rc == -EEXIST || rc == -EINVAL
+			       ? rc
+			       : vfu_refuse(s, rc, "%s", strerror(-rc));
+	i = dma_find(s, m.iova);
+	memmove(&s->dma[i + 1], &s->dma[i], (s->nr_dma - i) * sizeof(*s->dma));
+	s->dma[i] = (struct vfu_dma){
+		.iova = m.iova,
+		.size = m.size,
+		.mapping = mapping,
+	};
+	s->nr_dma++;
+	if (!mapping)
+		return VFU_DONE;
+	rc = dma_apply(s, map_is_set);
+	if (rc < 0) {
+		dma_put(&s->dma[i], 1);
+		dma_remove(s, i, 1);
+		return vfu_refuse(s, rc, "%s", strerror(-rc));
+	}
+	return VFU_LATER;
+}
+
+/* --- DMA_UNMAP ------------------------------------------------------------ */
+
+static void gone_put(struct vfu_session *s)
+{
+	if (s->nr_gone > 0)
+		dma_put(s->gone, s->nr_gone);
+	free(s->gone);
+	s->gone = NULL;
+	s->nr_gone = 0;
+}
+
+/* Take [@first, @first + @nr) off the list, but keep it till the map is gone. */
+static int dma_take(struct vfu_session *s, unsigned int first, unsigned int nr,
+		    void (*then)(struct vfu_session *s, int rc))
+{
+	struct vfu_dma *gone;
+	int rc;
+
+	gone = malloc((nr ? nr : 1) * sizeof(*gone));
+	if (!gone)
+		return -ENOMEM;
+	if (nr > 0)
+		memcpy(gone, &s->dma[first], nr * sizeof(*gone));
+	dma_remove(s, first, nr);
+	s->gone = gone;
+	s->nr_gone = nr;
+	rc = dma_apply(s, then);
+	if (rc < 0) {
+		/* As it was: there is room where it came from. */
+		memmove(&s->dma[first + nr], &s->dma[first],
+			(s->nr_dma - first) * sizeof(*s->dma));
+		memcpy(&s->dma[first], gone, nr * sizeof(*gone));
+		s->nr_dma += nr;
+		s->nr_gone = 0;
+		gone_put(s);
+	}
+	return rc;
+}
+
+static void unmap_reply(struct vfu_session *s)
+{
+	vfu_reply(s, s->wire.message.payload, sizeof(struct vfu_dma_unmap),
+		  -1);
+}
+
+static void unmap_is_set(struct vfu_session *s, int rc)
+{
+	gone_put(s);
+	if (rc == 0)
+		unmap_reply(s);
+	vfu_message_done(s, rc < 0 ? rc : VFU_REPLIED);
+}
+
+/* Which are within the range?  -EINVAL: it would split one. */
+static int unmap_find(struct vfu_session *s, const struct vfu_dma_unmap *u,
+		      unsigned int *first, unsigned int *nr)
+{
+	uint64_t last = u->iova + (u->size - 1);
+	unsigned int i = dma_find(s, u->iova);
+
+	*first = i;
+	for (; i < s->nr_dma && s->dma[i].iova <= last; i++)
+		if (s->dma[i].iova < u->iova ||
+		    s->dma[i].iova + (s->dma[i].size - 1) > last)
+			return vfu_refuse(s, -EINVAL,
+					  "0x%llx bytes at 0x%llx split a map",
+					  (unsigned long long)u->size,
+					  (unsigned long long)u->iova);
+	*nr = i - *first;
+	return 0;
+}
+
+/* Of those that came without a file the device knows nothing. */
+static bool dma_has_mapping(const struct vfu_session *s, unsigned int first,
+			    unsigned int nr)
+{
+	unsigned int i;
+
+	for (i = 0; i < nr; i++)
+		if (s->dma[first + i].mapping)
+			return true;
+	return false;
+}
+
+int vfu_dma_unmap(struct vfu_session *s, struct vfu_message *msg)
+{
+	unsigned int first = 0, nr = s->nr_dma;
+	struct vfu_dma_unmap u;
+	bool is_all;
+	int rc;
+
+	memcpy(&u, msg->payload, sizeof(u));
+	is_all = u.flags & VFU_DMA_UNMAP_ALL;
+	if (u.argsz < sizeof(u) || u.flags & ~VFU_DMA_UNMAP_ALL)
+		return vfu_refuse(s, -EINVAL, "argsz %u, flags 0x%x", u.argsz,
+				  u.flags);
+	if (is_all ? u.iova || u.size
+		   : u.size == 0 || u.size - 1 > UINT64_MAX - u.iova)
+		return vfu_refuse(s, -EINVAL, "0x%llx bytes at 0x%llx%s",
+				  (unsigned long long)u.size,
+				  (unsigned long long)u.iova,
+				  is_all ? ", all" : "");
+	if (!is_all) {
+		rc = unmap_find(s, &u, &first, &nr);
+		if (rc < 0)
+			return rc;
+	}
+	if (!dma_has_mapping(s, first, nr)) {
+		dma_remove(s, first, nr);
+		unmap_reply(s);
+		return VFU_REPLIED;
+	}
+	rc = dma_take(s, first, nr, unmap_is_set);
+	return rc < 0 ? rc : VFU_LATER;
+}
+
+/* --- the client is gone --------------------------------------------------- */
+
+static void drop_is_set(struct vfu_session *s, int rc)
+{
+	gone_put(s);
+	s->drop_then(s, rc);
+}
+
+void vfu_dma_drop(struct vfu_session *s,
+		  void (*then)(struct vfu_session *s, int rc))
+{
+	int rc;
+
+	s->drop_then = then;
+	rc = dma_take(s, 0, s->nr_dma, drop_is_set);
+	/*
+	 * Without memory for an empty map the old one stays, and with it the
+	 * guest's pages until the next client brings its own.
+	 */
+	if (rc < 0)
+		then(s, rc);
+}

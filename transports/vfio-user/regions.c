@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * regions.c - BARs and configuration space, read and written by messages
+ *
+ *	region 0   MSI-X table and pending bits.  The client keeps the table and
+ *	           shows the guest its own; it may read the pending bits
+ *	region 4   virtio's registers; the page at PCI_NOTIFY_OFFSET can be
+ *	           mapped when doorbells are polled, and nothing can otherwise
+ *	region 7   configuration space, 4096 bytes.  The client emulates some of
+ *	           it, and forwards what is written there too
+ *
+ * Regions that a PCI device of ours does not have exist, and are empty.
+ */
+#include "vfio-user.h"
+
+#include <errno.h>
+#include <linux/virtio_pci.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define REGION_QUEUE_ENABLE (PCI_COMMON_OFFSET + VIRTIO_PCI_COMMON_Q_ENABLE)
+
+static uint64_t region_size(const struct vfu *vfu, uint32_t index)
+{
+	if (index == VFU_REGION_CONFIG)
+		return PCI_CONFIG_BYTES;
+	return index < PVIO_PCI_NR_BARS ? pci_bar_size(&vfu->pci, index) : 0;
+}
+
+/* --- what there is --------------------------------------------------------- */
+
+/*
+ * A client whose structure has no room for the capability asks again with more.
+ * The file goes with either answer, since QEMU takes it from the last, and
+ * closes that of the first.
+ */
+static void region_reply_mappable(struct vfu_session *s, uint32_t argsz,
+				  const struct vfu_region_info *info)
+{
+	struct {
+		struct vfu_region_info info;
+		struct vfu_sparse_mmap sparse;
+		struct vfu_sparse_area area;
+	} reply = {
+		.info = *info,
+		.sparse = {
+			.header = {
+				.id = VFU_CAP_SPARSE_MMAP,
+				.version = VFU_CAP_SPARSE_MMAP_VERSION,
+			},
+			.nr_areas = 1,
+		},
+		.area = { PCI_NOTIFY_OFFSET, PCI_NOTIFY_BYTES },
+	};
+	size_t len = argsz < sizeof(reply) ? sizeof(reply.info) : sizeof(reply);
+
+	reply.info.argsz = sizeof(reply);
+	reply.info.flags |= VFU_REGION_MAPPABLE | VFU_REGION_HAS_CAPS;
+	if (len == sizeof(reply))
+		reply.info.cap_offset = sizeof(reply.info);
+	vfu_reply(s, &reply, len, s->vfu->doorbell_fd);
+}
+
+int vfu_get_region_info(struct vfu_session *s, struct vfu_message *msg)
+{
+	struct vfu_region_info info;
+	uint32_t argsz;
+
+	memcpy(&info, msg->payload, sizeof(info));
+	argsz = info.argsz;
+	if (argsz < sizeof(info) || info.index >= VFU_NR_REGIONS)
+		return vfu_refuse(s, -EINVAL, "region %u, argsz %u",
+				  info.index, argsz);
+	info = (struct vfu_region_info){
+		.argsz = sizeof(info),
+		.index = info.index,
+		.size = region_size(s->vfu, info.index),
+	};
+	if (info.size > 0)
+		info.flags = VFU_REGION_READABLE | VFU_REGION_WRITABLE;
+	if (info.index == PCI_BAR_VIRTIO && s->vfu->doorbell_fd >= 0)
+		region_reply_mappable(s, argsz, &info);
+	else
+		vfu_reply(s, &info, sizeof(info), -1);
+	return VFU_REPLIED;
+}
+
+/* No part of a region has a descriptor that would stand for writing to it. */
+int vfu_get_region_io_fds(struct vfu_session *s, struct vfu_message *msg)
+{
+	struct vfu_region_io_fds io;
+
+	memcpy(&io, msg->payload, sizeof(io));
+	if (io.argsz < sizeof(io) || io.index >= VFU_NR_REGIONS || io.flags)
+		return vfu_refuse(s, -EINVAL, "region %u, argsz %u, flags 0x%x",
+				  io.index, io.argsz, io.flags);
+	io = (struct vfu_region_io_fds){
+		.argsz = sizeof(io),
+		.index = io.index,
+	};
+	vfu_reply(s, &io, sizeof(io), -1);
+	return VFU_REPLIED;
+}
+
+/* --- access ---------------------------------------------------------------- */
+
+static int access_check(struct vfu_session *s,
+			const struct vfu_region_access *a)
+{
+	if (a->count == 0 || a->count > VFU_MAX_XFER_BYTES ||
+	    !pvio_range_ok(a->offset, a->count, region_size(s->vfu, a->region)))
+		return vfu_refuse(s, -EINVAL, "%u bytes at 0x%llx of region %u",
+				  a->count, (unsigned long long)a->offset,
+				  a->region);
+	return 0;
+}
+
+int vfu_region_read(struct vfu_session *s, struct vfu_message *msg)
+{
+	struct vfu_region_access a;
+	uint8_t small[sizeof(a) + 64], *reply = small;
+	int rc;
+
+	memcpy(&a, msg->payload, sizeof(a));
+	rc = access_check(s, &a);
+	if (rc < 0)
+		return rc;
+	if (a.count > sizeof(small) - sizeof(a))
+		reply = malloc(sizeof(a) + a.count);
+	if (!reply)
+		return -ENOMEM;
+	memcpy(reply, &a, sizeof(a));
+	if (a.region == VFU_REGION_CONFIG)
+		pci_config_read(&s->vfu->pci, a.offset, reply + sizeof(a),
+				a.count);
+	else if (!pci_bar_read_fast(&s->vfu->pci, a.region, a.offset,
+				    reply + sizeof(a), a.count))
+		pci_bar_read(&s->vfu->pci, a.region, a.offset,
+			     reply + sizeof(a), a.count);
+	vfu_reply(s, reply, sizeof(a) + a.count, -1);
+	if (reply != small)
+		free(reply);
+	return VFU_REPLIED;
+}
+
+/*
+ * A queue that does not start since its ring is where we cannot reach is the
+ * mistake that everybody makes once: say what to do.
+ */
+static void region_explain(struct vfu_session *s,
+			   const struct vfu_region_access *a)
+{
+	struct pvio_register_queue *q;
+
+	if (a->region != PCI_BAR_VIRTIO || a->offset != REGION_QUEUE_ENABLE)
+		return;
+	q = pvio_registers_selected(&s->vfu->pci.regs);
+	if (q && !pvio_register_queue_is_enabled(q) &&
+	    (vfu_dma_is_out_of_reach(s, q->desc, 1) ||
+	     vfu_dma_is_out_of_reach(s, q->driver, 1) ||
+	     vfu_dma_is_out_of_reach(s, q->device, 1)))
+		pvio_log_limited(&s->vfu->log_limit, PVIO_LOG_ERROR,
+				 "%s: vfio-user: the guest's memory is not "
+				 "shared with us: the client needs "
+				 "memory-backend-memfd,share=on",
+				 pvio_device_name(s->dev));
+}
+
+/* A write to a register cannot fail: what makes no sense there is dropped. */
+static void region_is_written(void *arg, int rc)
+{
+	struct vfu_session *s = arg;
+	struct vfu_region_access a;
+
+	(void)rc;
+	memcpy(&a, s->wire.message.payload, sizeof(a));
+	if (a.region == VFU_REGION_CONFIG)
+		vfu_irqs_route(s->vfu);
+	region_explain(s, &a);
+	vfu_reply(s, &a, sizeof(a), -1);
+	vfu_message_done(s, VFU_REPLIED);
+}
+
+int vfu_region_write(struct vfu_session *s, struct vfu_message *msg)
+{
+	const uint8_t *data = msg->payload + sizeof(struct vfu_region_access);
+	struct vfu_region_access a;
+	int rc;
+
+	memcpy(&a, msg->payload, sizeof(a));
+	if (a.count != msg->size - sizeof(a))
+		return vfu_refuse(s, -EINVAL, "%u bytes, and %zu came", a.count,
+				  msg->size - sizeof(a));
+	rc = access_check(s, &a);
+	if (rc < 0)
+		return rc;
+	if (a.region == VFU_REGION_CONFIG)
+		pci_config_write(&s->vfu->pci, a.offset, data, a.count,
+				 region_is_written, s);
+	else if (pci_bar_write_fast(&s->vfu->pci, a.region, a.offset, a.count))
+		region_is_written(s, 0);
+	else
+		pci_bar_write(&s->vfu->pci, a.region, a.offset, data, a.count,
+			      region_is_written, s);
+	return VFU_LATER;
+}
+
+/* We do not say that we can, so no client may. */
+int vfu_region_write_multi(struct vfu_session *s, struct vfu_message *msg)
+{
+	struct vfu_region_write_multi m;
+
+	memcpy(&m, msg->payload, sizeof(m));
+	if (m.count > (msg->size - sizeof(m)) / sizeof(struct vfu_multi_write))
+		return vfu_refuse(s, -EINVAL, "%llu writes in %zu bytes",
+				  (unsigned long long)m.count, msg->size);
+	return vfu_refuse(s, -ENOTSUP, "it was not offered");
+}
