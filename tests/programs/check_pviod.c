@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "guest/vfio-user.h"
 #include "rig.h"
 #include "tests/check_main.h"
 
@@ -513,6 +514,89 @@ START_TEST(service_manager_is_told)
 }
 END_TEST
 
+/* --- vfio-user -------------------------------------------------------------- */
+
+#define VFIO_DISK(name)                                            \
+	"{ name = \"" name "\"; model = \"block\"; "               \
+	"backend = { type = \"memory\"; size = \"1M\"; }; "        \
+	"transport = { type = \"vfio-user\"; socket = \"@/" name    \
+	".sock\"; }; }"
+
+/* The device behind "@/<name>.sock", and what a driver finds in its status. */
+static void open_vfio(const char *name, struct guest_vfu *vfu)
+{
+	char file[32];
+
+	snprintf(file, sizeof(file), "%s.sock", name);
+	ck_assert_int_eq(guest_vfu_connect(vfu, rig_path(&rig, file), NULL), 0);
+	ck_assert_int_eq(guest_vfu_version(vfu, NULL), 0);
+}
+
+#define STATUS_OFFSET 0x14 /* of the common structure, in BAR 4 */
+
+static uint8_t vfio_status(struct guest_vfu *vfu)
+{
+	uint8_t status = 0xff;
+
+	ck_assert_int_eq(guest_vfu_read(vfu, 4, STATUS_OFFSET, &status, 1), 0);
+	return status;
+}
+
+START_TEST(vfio_user_device_outlives_its_client_not_its_process)
+{
+	const uint8_t status = 1;
+	struct guest_vfu vfu;
+	pid_t vm1;
+
+	rig_run_pviod(&rig, CONTROL GUESTS(GUEST("vm1", VFIO_DISK("a"))));
+	vm1 = rig_pid_of(&rig, "vm1");
+	open_vfio("a", &vfu);
+	ck_assert_int_eq(guest_vfu_write(&vfu, 4, STATUS_OFFSET, &status, 1),
+			 0);
+
+	/* The next client finds what the driver wrote ... */
+	guest_vfu_close(&vfu);
+	open_vfio("a", &vfu);
+	ck_assert_int_eq(vfio_status(&vfu), 1);
+
+	/* ... and behind the same socket, in the next process, a new device. */
+	rig_forget_log(&rig);
+	kill(vm1, SIGKILL);
+	ck_assert_int_ne(rig_wait_served(&rig, "vm1"), vm1);
+	guest_vfu_close(&vfu);
+	open_vfio("a", &vfu);
+	ck_assert_int_eq(vfio_status(&vfu), 0);
+	guest_vfu_close(&vfu);
+}
+END_TEST
+
+START_TEST(vfio_user_connection_is_in_the_stats)
+{
+	struct json_object *answer, *result, *value;
+	struct guest_vfu vfu;
+	int fd;
+
+	rig_run_pviod(&rig, CONTROL GUESTS(GUEST("vm1", VFIO_DISK("a"))));
+	open_vfio("a", &vfu);
+	fd = rig_control(&rig);
+	answer = rig_ask(fd, "{\"command\": \"stats\", \"device\": \"a\"}");
+	ck_assert(json_object_object_get_ex(answer, "result", &result));
+	ck_assert(json_object_object_get_ex(result, "transport", &value));
+	ck_assert_str_eq(json_object_get_string(value), "vfio-user");
+	ck_assert_msg(json_object_object_get_ex(result, "connection", &result),
+		      "%s", json_object_get_string(answer));
+	ck_assert(json_object_object_get_ex(result, "connected", &value));
+	ck_assert(json_object_get_boolean(value));
+	ck_assert(json_object_object_get_ex(result, "peer", &value));
+	ck_assert_int_eq(json_object_get_int(value), getpid());
+	ck_assert(json_object_object_get_ex(result, "doorbell", &value));
+	ck_assert_str_eq(json_object_get_string(value), "trap");
+	json_object_put(answer);
+	close(fd);
+	guest_vfu_close(&vfu);
+}
+END_TEST
+
 CHECK_MAIN("pviod", setup, teardown, each_guest_has_a_process,
 	   killed_process_is_restarted_and_the_other_is_left_alone,
 	   restarts_are_counted, daemon_starts_after_one_that_was_killed,
@@ -528,4 +612,6 @@ CHECK_MAIN("pviod", setup, teardown, each_guest_has_a_process,
 	   process_that_talks_without_end_is_ended,
 	   process_that_answers_unasked_is_ignored,
 	   network_cards_on_a_switch_share_its_process,
-	   sockets_of_the_service_manager_are_used, service_manager_is_told)
+	   sockets_of_the_service_manager_are_used, service_manager_is_told,
+	   vfio_user_device_outlives_its_client_not_its_process,
+	   vfio_user_connection_is_in_the_stats)

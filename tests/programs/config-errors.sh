@@ -121,6 +121,23 @@ refused 'pvio.conf:4: socket_group: ' <<END
 $(echo "model = \"block\"; $memory transport = { type = \"vhost-user\";
 socket = \"$dir/d.sock\"; socket_group = \"no such\"; };" | tr '\n' ' ' | device)
 END
+accepted "a vfio-user disk" <<END
+$(echo "model = \"block\"; $memory transport = { type = \"vfio-user\";
+socket = \"$dir/d.sock\"; doorbell = \"poll\"; vectors = 2;
+access_platform = false; };" | tr '\n' ' ' | device)
+END
+refused 'pvio.conf:4: doorbell: ' <<END
+$(echo "model = \"block\"; $memory transport = { type = \"vfio-user\";
+socket = \"$dir/d.sock\"; doorbell = \"knock\"; };" | tr '\n' ' ' | device)
+END
+refused 'pvio.conf:4: mode: unknown key' <<END
+$(echo "model = \"block\"; $memory transport = { type = \"vfio-user\";
+socket = \"$dir/d.sock\"; mode = \"client\"; };" | tr '\n' ' ' | device)
+END
+refused 'pvio.conf:4: socket: missing' <<END
+$(echo "model = \"block\"; $memory transport = { type = \"vfio-user\"; };" |
+	device)
+END
 refused 'pvio.conf:4: switch: there is no switch "lan"' <<END
 $(echo "model = \"net\"; backend = { type = \"switch\"; switch = \"lan\"; }; $vhost" |
 	device)

@@ -36,7 +36,8 @@ tests_programs_check_pviod_SOURCES = $(program_rig) \
 tests_programs_check_pviod_CPPFLAGS = $(test_cppflags) \
 	-DROGUE_DIR='"$(abs_builddir)/tests/programs/.libs"'
 tests_programs_check_pviod_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
-tests_programs_check_pviod_LDADD = $(CHECK_LIBS) $(JSONC_LIBS)
+tests_programs_check_pviod_LDADD = libguest.la $(test_lib) $(CHECK_LIBS) \
+	$(library_libs)
 
 check_LTLIBRARIES += tests/programs/rogue.la
 tests_programs_rogue_la_SOURCES = tests/programs/rogue.c

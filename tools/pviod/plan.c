@@ -114,6 +114,16 @@ static int plan_check_socket(struct plan *plan, struct plan_device *dev)
 	return 0;
 }
 
+/* Is it @type?  Names of plug-ins use '-' or '_'. */
+static bool plan_is_transport(const struct plan_device *dev, const char *type)
+{
+	const char *p = dev->transport;
+
+	for (; *p && (*p == *type || (*p == '_' && *type == '-')); p++)
+		type++;
+	return *p == *type;
+}
+
 /* What the daemon has to know of a transport: does it listen, and where? */
 static int plan_read_transport(struct plan *plan, struct plan_device *dev)
 {
@@ -125,10 +135,12 @@ static int plan_read_transport(struct plan *plan, struct plan_device *dev)
 	if (rc == 0)
 		rc = pvio_config_string(dev->transport_cfg, "type",
 					&dev->transport);
-	if (rc < 0 || (strcmp(dev->transport, "vhost-user") != 0 &&
-		       strcmp(dev->transport, "vhost_user") != 0))
+	if (rc < 0)
 		return rc;
-	rc = pvio_config_string_opt(dev->transport_cfg, "mode", &mode);
+	if (plan_is_transport(dev, "vhost-user"))
+		rc = pvio_config_string_opt(dev->transport_cfg, "mode", &mode);
+	else if (!plan_is_transport(dev, "vfio-user"))
+		return 0;
 	if (rc < 0 || strcmp(mode, "client") == 0)
 		return rc;
 	rc = pvio_config_string(dev->transport_cfg, "socket", &dev->socket);
