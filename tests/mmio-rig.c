@@ -90,7 +90,6 @@ void mmio_rig_teardown(void)
 {
 	unsigned int i;
 
-	pvio_store_once(&probe.hold, false);
 	for (i = 0; i < PROBE_QUEUES; i++)
 		mmio_rig_release(i);
 	pvio_worker_stop(mrig.control);
@@ -254,6 +253,22 @@ void mmio_rig_echo(unsigned int q)
 	mmio_rig_reap(q);
 }
 
+void mmio_rig_hold(unsigned int q)
+{
+	const uint64_t *requests = &pvio_device_vq(mrig.dev, q)->stats.requests;
+	uint64_t end = pvio_now_ns() + MMIO_RIG_WAIT_MS * 1000000ULL;
+	uint64_t before = pvio_load_once(requests);
+
+	pvio_store_once(&probe.hold, true);
+	mmio_rig_submit(q);
+	while (pvio_load_once(requests) == before) {
+		ck_assert_uint_lt(pvio_now_ns(), end);
+		mmio_rig_step();
+		if (mrig.nr_workers)
+			poll(NULL, 0, 1);
+	}
+}
+
 struct rig_release {
 	struct pvio_task task;
 	struct pvio_vq *vq;
@@ -273,6 +288,7 @@ void mmio_rig_release(unsigned int q)
 {
 	struct rig_release r = { .task.fn = rig_on_release };
 
+	pvio_store_once(&probe.hold, false);
 	r.vq = pvio_device_vq(mrig.dev, q);
 	pvio_worker_post(r.vq->worker, &r.task);
 	mmio_rig_wait_count(&r.done, 1);

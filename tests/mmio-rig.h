@@ -82,6 +82,8 @@ bool mmio_rig_is_used(unsigned int q);
 void mmio_rig_reap(unsigned int q);
 /* Submit, and that. */
 void mmio_rig_echo(unsigned int q);
+/* Submit what stays in flight: until release, which ends holding, too. */
+void mmio_rig_hold(unsigned int q);
 /* Let the held chains of @q go, on its worker. */
 void mmio_rig_release(unsigned int q);
 /* Step, or yield, until *count is at least @least. */

@@ -113,4 +113,12 @@ tests_unit_check_mmio_CPPFLAGS = $(rig_cppflags)
 tests_unit_check_mmio_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_check_mmio_LDFLAGS = $(rig_ldflags)
 tests_unit_check_mmio_LDADD = $(test_libs)
+
+check_PROGRAMS += tests/hostile/check_mmio
+TESTS += tests/hostile/check_mmio
+tests_hostile_check_mmio_SOURCES = tests/hostile/check_mmio.c $(mmio_rig_sources)
+tests_hostile_check_mmio_CPPFLAGS = $(rig_cppflags)
+tests_hostile_check_mmio_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_hostile_check_mmio_LDFLAGS = $(rig_ldflags)
+tests_hostile_check_mmio_LDADD = $(test_libs)
 endif

@@ -183,12 +183,9 @@ START_TEST(queue_is_reset_by_its_register)
 	mmio_rig_run(PVIO_BIT(VIRTIO_F_RING_RESET));
 	reg_write(REG(QUEUE_SEL), 2);
 	ck_assert_uint_eq(reg_read(REG_QUEUE_RESET), 0);
-	pvio_store_once(&probe.hold, true);
-	mmio_rig_submit(2);
-	mmio_rig_step();
+	mmio_rig_hold(2);
 	reg_write(REG_QUEUE_RESET, 1);
 	ck_assert_uint_eq(reg_read(REG_QUEUE_RESET), 1);
-	pvio_store_once(&probe.hold, false);
 	mmio_rig_release(2);
 	ck_assert_uint_eq(reg_read(REG_QUEUE_RESET), 0);
 	ck_assert_uint_eq(reg_read(REG(QUEUE_READY)), 0);
@@ -350,9 +347,7 @@ static void expect_to_wait_for_request(uint64_t offset)
 
 	with_threads();
 	mmio_rig_run(0);
-	pvio_store_once(&probe.hold, true);
-	mmio_rig_submit(1);
-	mmio_rig_wait_count(&probe.queue[1].kicks, 1);
+	mmio_rig_hold(1);
 	reg_write(REG(QUEUE_SEL), 1);
 	writer_start(&w, offset, 0);
 	mmio_rig_wait_count(&probe.queue[1].stops, 1);
@@ -364,7 +359,6 @@ static void expect_to_wait_for_request(uint64_t offset)
 	ck_assert(!pvio_load_acquire(&w.is_done));
 	mmio_rig_release(1);
 	pthread_join(w.thread, NULL);
-	pvio_store_once(&probe.hold, false);
 	reg_write(REG(QUEUE_SEL), 1);
 	ck_assert_uint_eq(reg_read(REG(QUEUE_READY)), 0);
 	mmio_rig_expect_service();
