@@ -4,6 +4,7 @@
  */
 #include "way.h"
 
+#include "device-mmio.h"
 #include "device-pci.h"
 #include "vhost-user.h"
 
@@ -28,6 +29,22 @@ static int open_vhost_user(const struct guest_way_setup *setup,
 	const struct guest_vu_options options = {
 		.step = setup->step,
 		.queues_per_unit = setup->queues_per_unit,
+		.fd = -1,
+	};
+	char path[128];
+
+	socket_path(setup->dir, path, sizeof(path));
+	return guest_device_open_vhost_user_with(path, setup->mem, &options,
+						 gd);
+}
+
+static int open_vhost_user_untracked(const struct guest_way_setup *setup,
+				     struct guest_device **gd)
+{
+	const struct guest_vu_options options = {
+		.step = setup->step,
+		.queues_per_unit = setup->queues_per_unit,
+		.no_inflight = true,
 		.fd = -1,
 	};
 	char path[128];
@@ -66,21 +83,62 @@ static int open_pci_intx(const struct guest_way_setup *setup,
 	return guest_device_open_pci_with(setup->dev, setup->mem, &options, gd);
 }
 
+static int open_mmio(const struct guest_way_setup *setup,
+		     struct guest_device **gd)
+{
+	return guest_device_open_mmio(setup->dev, setup->mem, setup->step, gd);
+}
+
+static int open_mmio_write(const struct guest_way_setup *setup,
+			   struct guest_device **gd)
+{
+	const struct guest_mmio_options options = {
+		.step = setup->step,
+		.bar_kick = true,
+	};
+
+	return guest_device_open_mmio_with(setup->dev, setup->mem, &options,
+					   gd);
+}
+
 static const struct guest_way_row {
 	const char *name;
 	const char *type, *keys; /* of the transport */
-	bool has_socket;
+	bool has_socket, is_polled;
 	int (*open)(const struct guest_way_setup *setup,
 		    struct guest_device **gd);
 } way_rows[GUEST_NR_WAYS] = {
-	[GUEST_WAY_LOOPBACK] = { "loopback", "loopback", "", false,
-				 open_loopback },
-	[GUEST_WAY_VHOST_USER] = { "vhost-user", "vhost-user", "", true,
-				   open_vhost_user },
-	[GUEST_WAY_PCI] = { "pci", "pci", "", false, open_pci },
-	[GUEST_WAY_PCI_WRITE] = { "pci-write", "pci", "", false,
-				  open_pci_write },
-	[GUEST_WAY_PCI_INTX] = { "pci-intx", "pci", "", false, open_pci_intx },
+	[GUEST_WAY_LOOPBACK] = {
+		.name = "loopback", .type = "loopback", .keys = "",
+		.open = open_loopback,
+	},
+	[GUEST_WAY_VHOST_USER] = {
+		.name = "vhost-user", .type = "vhost-user", .keys = "",
+		.has_socket = true, .open = open_vhost_user,
+	},
+	[GUEST_WAY_VHOST_USER_UNTRACKED] = {
+		.name = "vhost-user-untracked", .type = "vhost-user",
+		.keys = "", .has_socket = true,
+		.open = open_vhost_user_untracked,
+	},
+	[GUEST_WAY_PCI] = {
+		.name = "pci", .type = "pci", .keys = "", .open = open_pci,
+	},
+	[GUEST_WAY_PCI_WRITE] = {
+		.name = "pci-write", .type = "pci", .keys = "",
+		.open = open_pci_write,
+	},
+	[GUEST_WAY_PCI_INTX] = {
+		.name = "pci-intx", .type = "pci", .keys = "",
+		.open = open_pci_intx,
+	},
+	[GUEST_WAY_MMIO] = {
+		.name = "mmio", .type = "mmio", .keys = "", .open = open_mmio,
+	},
+	[GUEST_WAY_MMIO_WRITE] = {
+		.name = "mmio-write", .type = "mmio", .keys = "",
+		.open = open_mmio_write,
+	},
 };
 
 const char *guest_way_name(enum guest_way way)
@@ -101,6 +159,11 @@ enum guest_way guest_way_find(const char *name)
 bool guest_way_has_socket(enum guest_way way)
 {
 	return way_rows[way].has_socket;
+}
+
+bool guest_way_is_polled(enum guest_way way)
+{
+	return way_rows[way].is_polled;
 }
 
 void guest_way_transport(enum guest_way way, const char *dir, char *text,

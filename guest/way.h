@@ -16,16 +16,21 @@
 
 enum guest_way {
 	GUEST_WAY_LOOPBACK,
-	GUEST_WAY_VHOST_USER,
-	GUEST_WAY_PCI,       /* MSI-X, doorbells are eventfds */
+	GUEST_WAY_VHOST_USER,           /* tracks requests in flight */
+	GUEST_WAY_VHOST_USER_UNTRACKED, /* does not */
+	GUEST_WAY_PCI,                  /* MSI-X, doorbells are eventfds */
 	GUEST_WAY_PCI_WRITE, /* MSI-X, doorbells are register writes */
 	GUEST_WAY_PCI_INTX,  /* one interrupt line, register writes */
+	GUEST_WAY_MMIO,
+	GUEST_WAY_MMIO_WRITE,
 	GUEST_NR_WAYS
 };
 
 const char *guest_way_name(enum guest_way way);
 /* GUEST_NR_WAYS: there is none of that name. */
 enum guest_way guest_way_find(const char *name);
+/* Does the device look for work, because no doorbell tells it of any? */
+bool guest_way_is_polled(enum guest_way way);
 /* Is there a socket, so that the device must run while the driver is opened? */
 bool guest_way_has_socket(enum guest_way way);
 /* The `transport` group, for a device whose socket, if any, is in @dir. */

@@ -30,6 +30,7 @@ static bool rig_is_stepped(const struct block_rig *rig)
 	static const bool is_stepped[GUEST_NR_WAYS] = {
 		[GUEST_WAY_LOOPBACK] = true,
 		[GUEST_WAY_PCI] = true,
+		[GUEST_WAY_MMIO] = true,
 	};
 
 	return is_stepped[rig_way(rig)];

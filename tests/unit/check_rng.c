@@ -180,13 +180,17 @@ END_TEST
 
 START_TEST(it_has_one_queue_and_no_configuration)
 {
+	/* Nothing says how long it is on a page: what is not there is ones. */
+	bool is_page = way_now == GUEST_WAY_MMIO ||
+		       way_now == GUEST_WAY_MMIO_WRITE;
 	uint32_t word = 1;
 
 	ck_assert_uint_eq(guest_device_nr_queues(gd), 1);
 	ck_assert_uint_eq(pvio_device_id(dev), 4);
 	ck_assert_int_eq(guest_device_read_config(gd, 0, &word, 4), 0);
-	ck_assert_uint_eq(word, 0);
-	ck_assert_int_eq(guest_device_write_config(gd, 0, &word, 4), -EINVAL);
+	ck_assert_uint_eq(word, is_page ? UINT32_MAX : 0);
+	ck_assert_int_eq(guest_device_write_config(gd, 0, &word, 4),
+			 is_page ? 0 : -EINVAL);
 }
 END_TEST
 
