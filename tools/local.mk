@@ -57,7 +57,12 @@ pvio_net_LDADD = $(tool_libs)
 bin_PROGRAMS += pvio-bench
 pvio_bench_SOURCES = \
 	tools/bench/bench.h \
+	tools/bench/block-options.c \
 	tools/bench/block.c \
+	tools/bench/block.h \
+	tools/bench/host.c \
+	tools/bench/host.h \
+	tools/bench/kick.c \
 	tools/bench/main.c \
 	tools/bench/net.c \
 	tools/bench/report.c \

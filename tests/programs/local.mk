@@ -7,10 +7,12 @@ program_rig = \
 	$(NULL)
 
 dist_check_SCRIPTS += \
+	tests/programs/bench.sh \
 	tests/programs/config-errors.sh \
 	tests/programs/man-pages.sh \
 	$(NULL)
-TESTS += tests/programs/config-errors.sh tests/programs/man-pages.sh
+TESTS += tests/programs/bench.sh tests/programs/config-errors.sh \
+	tests/programs/man-pages.sh
 
 if HAVE_CHECK
 check_PROGRAMS += tests/programs/check_backend_program

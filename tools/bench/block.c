@@ -2,8 +2,9 @@
 /*
  * block.c - pvio-bench block: requests a second of a disk
  *
- * Plays a guest's driver against any vhost-user-blk socket, ours or a peer's,
- * or against a device in this process.  Every job is a thread with a queue of
+ * Plays a guest's driver against any vhost-user-blk or vfio-user socket, ours
+ * or a peer's, or against a device in this process, by any transports in turn.
+ * Every job is a thread with a queue of
  * its own; it keeps a number of requests outstanding and starts a new one for
  * each that ends, as a guest's kernel does: header, data and status are
  * segments of one indirect chain if the device takes that.
@@ -11,51 +12,29 @@
  * --wait irq sleeps on the notification and suppresses it while it reaps, like
  * a driver; --wait poll spins on the used ring, like SPDK.
  */
-#include "bench.h"
+#include "block.h"
+#include "host.h"
 #include "report.h"
 
 #include "core/barrier.h"
 #include "core/util.h"
 #include "core/virtio.h"
 #include "guest/device.h"
+#include "guest/device-vfio-user.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <pthread.h>
 #include <pvio/device.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define BLK_RING_SIZE   256
-#define BLK_MAX_JOBS    16
-#define BLK_MAX_DEPTHS  8
-#define BLK_MAX_DEPTH   (BLK_RING_SIZE / 4)
 #define BLK_SECTOR      512
 #define BLK_HEADER_ROOM 64 /* header, and status behind it */
 #define BLK_GPA         ((uint64_t)1 << 30)
 /* 16 buckets for each power of two: percentiles to 6 %. */
 #define BLK_SUB_BUCKETS 16
 #define BLK_BUCKETS     (64 * BLK_SUB_BUCKETS)
-
-enum blk_rw {
-	BLK_READ,
-	BLK_WRITE,
-	BLK_RANDREAD,
-	BLK_RANDWRITE
-};
-
-static const char *const blk_rw_names[] = { "read", "write", "randread",
-					    "randwrite", NULL };
-
-struct blk_options {
-	const char *socket, *config, *label;
-	enum blk_rw rw;
-	unsigned long bytes, seconds, jobs, workers, repeat;
-	unsigned int depth[BLK_MAX_DEPTHS], nr_depths;
-	uint64_t span;
-	bool poll, packed, verify, json;
-};
 
 struct blk_slot {
 	struct guest_segment seg[3];
@@ -74,18 +53,19 @@ struct blk_job {
 	bool is_write, is_random;
 	uint64_t end_ns, limit; /* stop at a time, or after so many */
 	/* results */
-	uint64_t started, done, kicks, waits, bad, bucket[BLK_BUCKETS];
+	uint64_t started, done, kicks, interrupts, bad, bucket[BLK_BUCKETS];
 	int error;
 	pthread_t thread;
 };
 
 struct blk_bench {
 	const struct blk_options *options;
+	enum guest_way way;
+	bool is_open;
 	struct guest_memory mem;
+	struct bench_host host;
+	struct bench_device device;
 	struct guest_device *gd;
-	struct pvio_worker *control;
-	struct pvio_worker *worker[BLK_MAX_JOBS];
-	struct pvio_device *dev;
 	uint64_t capacity; /* bytes */
 	struct blk_job job[BLK_MAX_JOBS];
 };
@@ -226,15 +206,15 @@ static int blk_wait(struct blk_job *job)
 		return 0;
 	rc = guest_device_wait(job->gd, job->queue, 10000);
 	guest_ring_disable_notify(job->ring);
-	job->waits++;
 	return rc < 0 ? rc : rc == 0 ? -ETIMEDOUT : 0;
 }
 
 static void *blk_job_run(void *arg)
 {
 	struct blk_job *job = arg;
-	struct blk_slot *slot;
+	uint64_t before = guest_device_interrupts(job->gd, job->queue);
 	uint64_t now = pvio_now_ns();
+	struct blk_slot *slot;
 	unsigned int i;
 	bool reaped;
 	uint32_t len;
@@ -257,6 +237,7 @@ static void *blk_job_run(void *arg)
 		else
 			job->error = blk_wait(job);
 	}
+	job->interrupts = guest_device_interrupts(job->gd, job->queue) - before;
 	return NULL;
 }
 
@@ -265,32 +246,34 @@ static void *blk_job_run(void *arg)
 static int blk_make_device(struct blk_bench *b)
 {
 	const struct blk_options *o = b->options;
-	char *text, name[32];
-	unsigned long i;
+	char *text;
 	int rc;
 
-	rc = pvio_worker_create("control", &b->control);
-	for (i = 0; i < o->workers && rc == 0; i++) {
-		snprintf(name, sizeof(name), "worker%lu", i);
-		rc = pvio_worker_create(name, &b->worker[i]);
-	}
+	rc = bench_host_init(&b->host, b->way, (unsigned int)o->workers);
 	if (rc < 0)
 		return rc;
-	if (asprintf(&text,
-		     "%s queues = %lu; transport = { type = \"loopback\"; };",
-		     o->config, o->jobs) < 0)
+	if (o->has_cpus)
+		bench_pin(o->cpu[1]);
+	rc = bench_host_start(&b->host);
+	if (rc < 0)
+		return rc;
+	if (asprintf(&text, "%s queues = %lu;", o->config, o->jobs) < 0)
 		return -ENOMEM;
-	rc = pvio_device_create("bench", text, b->control, b->worker,
-				(unsigned int)o->workers, &b->dev);
+	rc = bench_host_add(&b->host, "bench", text, 1, &b->mem, &b->device);
 	free(text);
-	if (rc == 0)
-		rc = pvio_device_start(b->dev);
-	for (i = 0; i < o->workers && rc == 0; i++)
-		rc = pvio_worker_start(b->worker[i]);
-	if (rc < 0)
-		return rc;
-	/* Jobs wait on several threads, so none of them turns the control. */
-	return guest_device_open_loopback(b->dev, &b->mem, NULL, &b->gd);
+	b->gd = b->device.gd;
+	return rc;
+}
+
+static int blk_reach(struct blk_bench *b)
+{
+	const struct blk_options *o = b->options;
+
+	if (!o->socket)
+		return blk_make_device(b);
+	return o->is_vfio_user ?
+		       guest_device_open_vfio_user(o->socket, &b->mem, &b->gd) :
+		       guest_device_open_vhost_user(o->socket, &b->mem, &b->gd);
 }
 
 static int blk_layout(struct blk_bench *b, struct blk_job *job)
@@ -324,6 +307,7 @@ static int blk_open(struct blk_bench *b)
 	unsigned int q;
 	int rc;
 
+	b->is_open = true;
 	guest_memory_init(&b->mem);
 	rc = guest_memory_add(&b->mem, BLK_GPA,
 			      ((uint64_t)1 << 20) * (1 + o->jobs) +
@@ -331,9 +315,9 @@ static int blk_open(struct blk_bench *b)
 					      (o->bytes + 8192));
 	if (rc < 0)
 		return rc;
-	rc = o->socket
-		     ? guest_device_open_vhost_user(o->socket, &b->mem, &b->gd)
-		     : blk_make_device(b);
+	rc = blk_reach(b);
+	if (o->has_cpus)
+		bench_pin(o->cpu[0]);
 	if (rc < 0)
 		return rc;
 	guest_device_features(b->gd, features);
@@ -360,17 +344,13 @@ static int blk_open(struct blk_bench *b)
 
 static void blk_close(struct blk_bench *b)
 {
-	unsigned int i;
-
-	guest_device_close(b->gd);
-	for (i = 0; i < BLK_MAX_JOBS; i++)
-		if (b->worker[i])
-			pvio_worker_stop(b->worker[i]);
-	pvio_device_destroy(b->dev);
-	for (i = 0; i < BLK_MAX_JOBS; i++)
-		pvio_worker_destroy(b->worker[i]);
-	pvio_worker_destroy(b->control);
+	if (b->options->socket)
+		guest_device_close(b->gd);
+	else
+		bench_host_remove(&b->host, &b->device);
+	bench_host_fini(&b->host);
 	guest_memory_fini(&b->mem);
+	b->gd = NULL;
 }
 
 /* --- runs ----------------------------------------------------------------- */
@@ -406,7 +386,7 @@ static double blk_run(struct blk_bench *b, unsigned int depth, bool is_write,
 		job->is_write = is_write;
 		job->is_random = is_random;
 		job->limit = limit;
-		job->end_ns = start + o->seconds * 1000000000ULL;
+		job->end_ns = start + o->ms * 1000000ULL;
 		if (pthread_create(&job->thread, NULL, blk_job_run, job) != 0)
 			exit(EXIT_FAILURE);
 	}
@@ -422,22 +402,24 @@ static void blk_report(struct bench_report *report, const struct blk_bench *b,
 		       unsigned int depth, double seconds)
 {
 	const struct blk_options *o = b->options;
-	uint64_t done = 0, kicks = 0, waits = 0, bad = 0;
+	uint64_t done = 0, kicks = 0, interrupts = 0, bad = 0;
 	uint64_t bucket[BLK_BUCKETS] = { 0 };
+	const char *way = o->ways.nr > 1 ? guest_way_name(b->way) : "";
 	char name[128];
 	unsigned int i, k;
 
 	for (i = 0; i < o->jobs; i++) {
 		done += b->job[i].done;
 		kicks += b->job[i].kicks;
-		waits += b->job[i].waits;
+		interrupts += b->job[i].interrupts;
 		bad += b->job[i].bad;
 		for (k = 0; k < BLK_BUCKETS; k++)
 			bucket[k] += b->job[i].bucket[k];
 	}
 #define BLK_ROW(what, unit, value)                                        \
 	do {                                                              \
-		snprintf(name, sizeof(name), "%s depth %u, %s", o->label, \
+		snprintf(name, sizeof(name), "%s%s%s depth %u, %s",       \
+			 way, o->ways.nr > 1 ? ": " : "", o->label,       \
 			 depth, what);                                    \
 		bench_report_add(report, name, unit, value);              \
 	} while (0)
@@ -446,224 +428,99 @@ static void blk_report(struct bench_report *report, const struct blk_bench *b,
 		(double)done * (double)o->bytes / seconds / 1e6);
 	BLK_ROW("p50", "us", blk_percentile(bucket, done, 0.5));
 	BLK_ROW("p99", "us", blk_percentile(bucket, done, 0.99));
-	BLK_ROW("kicks", "/request", (double)kicks / (double)done);
-	if (!o->poll)
-		BLK_ROW("wake-ups", "/request", (double)waits / (double)done);
+	BLK_ROW("doorbells", "/request", (double)kicks / (double)done);
+	BLK_ROW("interrupts", "/request", (double)interrupts / (double)done);
 	if (bad || o->verify)
 		BLK_ROW("errors", "", (double)bad);
 }
 
-static int blk_bench_all(struct blk_bench *b, struct bench_report *report)
+/* What is verified has to be there first. */
+static int blk_fill(struct blk_bench *b, uint64_t span)
+{
+	double seconds = blk_run(b, BLK_MAX_DEPTH / 2, true, false,
+				 span / b->options->bytes);
+
+	return seconds < 0 ? (int)seconds : 0;
+}
+
+/* Every depth once. */
+static int blk_bench_depths(struct blk_bench *b, struct bench_report *report)
 {
 	const struct blk_options *o = b->options;
 	bool is_write = o->rw == BLK_WRITE || o->rw == BLK_RANDWRITE;
 	bool is_random = o->rw == BLK_RANDREAD || o->rw == BLK_RANDWRITE;
-	uint64_t span = o->span && o->span < b->capacity ? o->span
-							 : b->capacity;
-	unsigned long round;
 	unsigned int i;
 	double seconds;
 
-	if (o->bytes % BLK_SECTOR || o->bytes > span)
-		return -EINVAL;
-	/* What is verified has to be there first. */
-	if (o->verify) {
-		seconds = blk_run(b, BLK_MAX_DEPTH / 2, true, false,
-				  span / o->bytes);
+	for (i = 0; i < o->nr_depths; i++) {
+		seconds = blk_run(b, o->depth[i], is_write, is_random, 0);
 		if (seconds < 0)
 			return (int)seconds;
+		blk_report(report, b, o->depth[i], seconds);
 	}
-	for (round = 0; round < o->repeat; round++)
-		for (i = 0; i < o->nr_depths; i++) {
-			seconds = blk_run(b, o->depth[i], is_write, is_random,
-					  0);
-			if (seconds < 0)
-				return (int)seconds;
-			blk_report(report, b, o->depth[i], seconds);
-		}
 	return 0;
 }
 
-/* --- command line --------------------------------------------------------- */
-
-static void blk_usage(FILE *f)
+static int blk_bench_way(struct blk_bench *b, struct bench_report *report)
 {
-	fputs("usage: pvio-bench block (--socket PATH | --config TEXT) "
-	      "[OPTION...]\n"
-	      "  --socket PATH    a vhost-user-blk socket\n"
-	      "  --config TEXT    a device in this process: 'model = \"block\"; "
-	      "backend = { ... };'\n"
-	      "  --rw MODE        read, write, randread (default), randwrite\n"
-	      "  --bs BYTES       request size (4k)\n"
-	      "  --depth N,...    requests outstanding per queue (1,32)\n"
-	      "  --queues N       queues, each with a thread (1)\n"
-	      "  --workers N      worker threads of --config (1)\n"
-	      "  --seconds N      for each depth (2)\n"
-	      "  --repeat N       rounds of all depths (3)\n"
-	      "  --span BYTES     use only so much of the disk\n"
-	      "  --wait MODE      irq (default) or poll\n"
-	      "  --packed         packed rings\n"
-	      "  --verify         write first, and check what is read\n"
-	      "  --label TEXT     what to call the rows\n"
-	      "  --json           print JSON\n",
-	      f);
-}
+	const struct blk_options *o = b->options;
+	uint64_t span;
+	int rc = 0;
 
-static bool blk_parse_bytes(const char *text, uint64_t *bytes)
-{
-	unsigned long long n;
-	char *end;
-
-	errno = 0;
-	n = strtoull(text, &end, 10);
-	if (errno || end == text || n == 0)
-		return false;
-	if (*end == 'k' || *end == 'K')
-		n <<= 10, end++;
-	else if (*end == 'm' || *end == 'M')
-		n <<= 20, end++;
-	else if (*end == 'g' || *end == 'G')
-		n <<= 30, end++;
-	*bytes = n;
-	return *end == '\0';
-}
-
-static bool blk_parse_depths(char *text, struct blk_options *o)
-{
-	unsigned long depth;
-	char *word, *rest = text;
-
-	o->nr_depths = 0;
-	while ((word = strsep(&rest, ",")) != NULL) {
-		if (o->nr_depths == BLK_MAX_DEPTHS ||
-		    !bench_parse_uint(word, BLK_MAX_DEPTH, &depth))
-			return false;
-		o->depth[o->nr_depths++] = (unsigned int)depth;
+	if (!b->is_open) {
+		rc = blk_open(b);
+		span = o->span && o->span < b->capacity ? o->span : b->capacity;
+		if (rc == 0 && (o->bytes % BLK_SECTOR || o->bytes > span))
+			rc = -EINVAL;
+		if (rc == 0 && o->verify)
+			rc = blk_fill(b, span);
 	}
-	return true;
+	return rc < 0 ? rc : blk_bench_depths(b, report);
 }
 
-static bool blk_parse_rw(const char *text, enum blk_rw *rw)
+/* Rounds of all transports, each with a device of its own. */
+static int blk_bench_all(struct blk_bench *b, struct bench_report *report)
 {
+	const struct blk_options *o = b->options;
+	unsigned long round;
 	unsigned int i;
+	int rc = 0;
 
-	for (i = 0; blk_rw_names[i]; i++)
-		if (strcmp(text, blk_rw_names[i]) == 0) {
-			*rw = i;
-			return true;
+	for (round = 0; round < o->repeat; round++)
+		for (i = 0; i < o->ways.nr; i++) {
+			b->way = o->ways.way[i];
+			rc = blk_bench_way(b, report);
+			if (rc < 0)
+				return rc;
+			if (o->ways.nr == 1)
+				continue;
+			blk_close(b);
+			memset(b, 0, sizeof(*b));
+			b->options = o;
 		}
-	return false;
-}
-
-static bool blk_parse(int argc, char **argv, struct blk_options *o)
-{
-	static const struct option options[] = {
-		{ "socket", required_argument, NULL, 's' },
-		{ "config", required_argument, NULL, 'c' },
-		{ "rw", required_argument, NULL, 'r' },
-		{ "bs", required_argument, NULL, 'b' },
-		{ "depth", required_argument, NULL, 'd' },
-		{ "queues", required_argument, NULL, 'q' },
-		{ "jobs", required_argument, NULL, 'q' },
-		{ "workers", required_argument, NULL, 'W' },
-		{ "seconds", required_argument, NULL, 't' },
-		{ "repeat", required_argument, NULL, 'n' },
-		{ "span", required_argument, NULL, 'S' },
-		{ "wait", required_argument, NULL, 'w' },
-		{ "label", required_argument, NULL, 'l' },
-		{ "packed", no_argument, NULL, 'p' },
-		{ "verify", no_argument, NULL, 'v' },
-		{ "json", no_argument, NULL, 'j' },
-		{ "help", no_argument, NULL, 'h' },
-		{ NULL, 0, NULL, 0 },
-	};
-	bool ok = true;
-	uint64_t bytes;
-	int c;
-
-	while (ok && (c = getopt_long(argc, argv, "", options, NULL)) != -1) {
-		switch (c) {
-		case 's':
-			o->socket = optarg;
-			break;
-		case 'c':
-			o->config = optarg;
-			break;
-		case 'r':
-			ok = blk_parse_rw(optarg, &o->rw);
-			break;
-		case 'b':
-			ok = blk_parse_bytes(optarg, &bytes) &&
-			     bytes <= 1 << 20;
-			o->bytes = bytes;
-			break;
-		case 'd':
-			ok = blk_parse_depths(optarg, o);
-			break;
-		case 'q':
-			ok = bench_parse_uint(optarg, BLK_MAX_JOBS, &o->jobs);
-			break;
-		case 'W':
-			ok = bench_parse_uint(optarg, BLK_MAX_JOBS,
-					      &o->workers);
-			break;
-		case 't':
-			ok = bench_parse_uint(optarg, 3600, &o->seconds);
-			break;
-		case 'n':
-			ok = bench_parse_uint(optarg, 1000, &o->repeat);
-			break;
-		case 'S':
-			ok = blk_parse_bytes(optarg, &o->span);
-			break;
-		case 'w':
-			o->poll = strcmp(optarg, "poll") == 0;
-			ok = o->poll || strcmp(optarg, "irq") == 0;
-			break;
-		case 'l':
-			o->label = optarg;
-			break;
-		case 'p':
-			o->packed = true;
-			break;
-		case 'v':
-			o->verify = true;
-			break;
-		case 'j':
-			o->json = true;
-			break;
-		case 'h':
-			blk_usage(stdout);
-			exit(EXIT_SUCCESS);
-		default:
-			return false;
-		}
-		if (!ok)
-			fprintf(stderr, "pvio-bench block: not good: %s\n",
-				optarg);
-	}
-	return ok && optind == argc && !o->socket != !o->config;
+	return 0;
 }
 
 int bench_block(int argc, char **argv)
 {
 	struct blk_options o = { .rw = BLK_RANDREAD,
 				 .bytes = 4096,
-				 .seconds = 2,
+				 .ms = 2000,
 				 .jobs = 1,
 				 .workers = 1,
 				 .repeat = 3,
 				 .depth = { 1, 32 },
-				 .nr_depths = 2 };
+				 .nr_depths = 2,
+				 .ways = { { GUEST_WAY_LOOPBACK }, 1 } };
 	struct bench_report *report;
 	struct blk_bench *b;
 	char label[64];
 	int rc;
 
-	if (!blk_parse(argc, argv, &o)) {
-		blk_usage(stderr);
+	if (!blk_parse(argc, argv, &o))
 		return 2;
-	}
+	if (o.socket)
+		o.ways.nr = 1;
 	if (!o.label) {
 		snprintf(label, sizeof(label), "%s %lu, %lu queue%s,",
 			 blk_rw_names[o.rw], o.bytes, o.jobs,
@@ -677,15 +534,15 @@ int bench_block(int argc, char **argv)
 		return EXIT_FAILURE;
 	}
 	b->options = &o;
-	rc = blk_open(b);
-	if (rc == 0)
-		rc = blk_bench_all(b, report);
+	rc = blk_bench_all(b, report);
 	if (rc == 0)
 		rc = bench_report_print(report, o.json);
 	if (rc < 0)
 		fprintf(stderr, "pvio-bench block: %s: %s\n",
-			o.socket ? o.socket : "in process", strerror(-rc));
-	blk_close(b);
+			o.socket ? o.socket : guest_way_name(b->way),
+			strerror(-rc));
+	if (b->is_open)
+		blk_close(b);
 	free(b);
 	bench_report_destroy(report);
 	return rc < 0 ? EXIT_FAILURE : EXIT_SUCCESS;

@@ -17,6 +17,7 @@ static const struct bench_command {
 	const char *help;
 } bench_commands[] = {
 	{ "block", bench_block, "requests a second of a disk" },
+	{ "kick", bench_kick, "what a doorbell costs, by transport" },
 	{ "net", bench_net, "frames a second of a network card" },
 	{ "ring", bench_ring, "virtqueues between two threads that poll" },
 };

@@ -2,8 +2,9 @@
 /*
  * net.c - pvio-bench net: frames a second through a network card
  *
- * Plays a guest's poll-mode driver against a card in this process, or behind
- * any vhost-user-net socket, ours or a peer's, that returns what it gets.
+ * Plays a guest's poll-mode driver against a card in this process, by any
+ * transports in turn, or behind any vhost-user-net or vfio-user socket, ours or
+ * a peer's, that returns what it gets.
  * Driver and device each have a CPU and poll; frames go in bursts of 32, and
  * enough are under way to keep both sides busy.
  *
@@ -12,12 +13,13 @@
  *	guest to guest out of one guest, through the switch, into another
  */
 #include "bench.h"
+#include "host.h"
 #include "report.h"
 
 #include "core/util.h"
 #include "core/virtio.h"
 #include "core/worker.h"
-#include "guest/device.h"
+#include "guest/device-vfio-user.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -53,13 +55,15 @@ struct net_options {
 	unsigned int cpu[2];
 	unsigned long repeat, ms, size;
 	unsigned int kinds; /* bits */
+	struct bench_ways ways; /* of a card in this process, in turn */
+	bool is_vfio_user;	/* the socket */
 	bool json, kick, one_thread;
 };
 
 /* A guest: its device, and the driver's buffers. */
 struct net_side {
 	struct guest_memory mem;
-	struct pvio_device *dev;
+	struct bench_device device;
 	struct guest_device *gd;
 	struct guest_ring *rx, *tx;
 	struct guest_segment rx_seg[NET_RING], tx_seg[NET_RING];
@@ -69,7 +73,8 @@ struct net_side {
 
 struct net_bench {
 	const struct net_options *o;
-	struct pvio_worker *control, *worker;
+	enum guest_way way;
+	struct bench_host host;
 	struct net_side side[2]; /* of a switch; else the first */
 	unsigned int nr_sides;
 	unsigned long size; /* of a frame */
@@ -144,22 +149,20 @@ static int net_side_open(struct net_bench *b, unsigned int i,
 	if (rc < 0)
 		return rc;
 	b->nr_sides = i + 1;
+	if (b->o->socket && b->o->is_vfio_user)
+		return guest_device_open_vfio_user(b->o->socket, &s->mem,
+						   &s->gd);
 	if (b->o->socket)
 		return guest_device_open_vhost_user(b->o->socket, &s->mem,
 						    &s->gd);
 	snprintf(name, sizeof(name), "guest%u", i);
 	snprintf(config, sizeof(config),
 		 "model = \"net\"; mac = \"02:00:00:00:00:%02x\"; "
-		 "backend = { %s }; transport = { type = \"loopback\"; };",
+		 "backend = { %s };",
 		 i, backend);
-	rc = pvio_device_create(name, config, b->control, &b->worker, 1,
-				&s->dev);
-	if (rc < 0)
-		return rc;
-	rc = pvio_device_start(s->dev);
-	if (rc < 0)
-		return rc;
-	return guest_device_open_loopback(s->dev, &s->mem, b->control, &s->gd);
+	rc = bench_host_add(&b->host, name, config, 2, &s->mem, &s->device);
+	s->gd = s->device.gd;
+	return rc;
 }
 
 static int net_setup(struct net_bench *b, enum net_kind kind, uint64_t features)
@@ -173,16 +176,13 @@ static int net_setup(struct net_bench *b, enum net_kind kind, uint64_t features)
 	int rc = 0;
 
 	if (!b->o->socket) {
-		rc = pvio_worker_create("control", &b->control);
-		if (rc == 0)
-			rc = pvio_worker_create("queues", &b->worker);
+		rc = bench_host_init(&b->host, b->way, 1);
 		if (rc < 0)
 			return rc;
-		pvio_worker_set_poll(b->worker, UINT_MAX);
+		pvio_worker_set_poll(b->host.worker[0], UINT_MAX);
 		/* A thread inherits its creator's CPU. */
 		bench_pin(b->o->cpu[1]);
-		if (!b->o->one_thread)
-			rc = pvio_worker_start(b->worker);
+		rc = bench_host_start(&b->host);
 	}
 	bench_pin(b->o->cpu[0]);
 	for (i = 0; i < nr && rc == 0; i++) {
@@ -200,12 +200,13 @@ static void net_teardown(struct net_bench *b)
 	unsigned int i;
 
 	for (i = 0; i < b->nr_sides; i++) {
-		guest_device_close(b->side[i].gd);
-		pvio_device_destroy(b->side[i].dev);
+		if (b->o->socket)
+			guest_device_close(b->side[i].gd);
+		else
+			bench_host_remove(&b->host, &b->side[i].device);
 		guest_memory_fini(&b->side[i].mem);
 	}
-	pvio_worker_destroy(b->worker);
-	pvio_worker_destroy(b->control);
+	bench_host_fini(&b->host);
 }
 
 /* --- drive ------------------------------------------------------------------- */
@@ -289,16 +290,21 @@ static bool net_poll(struct pvio_poller *poller)
 
 	net_turn(b);
 	if (++b->turns % 1000 == 0 && net_now_ns(b) >= b->end_ns)
-		pvio_worker_break(b->worker);
+		pvio_worker_break(b->host.worker[0]);
 	return true;
 }
 
 /* Million frames a second, or negative when nothing moves. */
 static double net_drive(struct net_bench *b)
 {
-	uint64_t start = net_now_ns(b), now;
+	struct pvio_worker *worker = b->host.worker[0];
+	uint64_t start, now;
 	unsigned int turn;
 
+	/* Its thread was for bringing the device up. */
+	if (b->o->one_thread)
+		pvio_worker_stop(worker);
+	start = net_now_ns(b);
 	b->end_ns = start + b->o->ms * 1000000;
 	/* From here on the device looks by itself: it never sleeps again. */
 	for (turn = 0; turn < b->nr_sides; turn++) {
@@ -307,8 +313,8 @@ static double net_drive(struct net_bench *b)
 	}
 	if (b->o->one_thread) {
 		b->poller.poll = net_poll;
-		pvio_worker_add_poller(b->worker, &b->poller);
-		pvio_worker_run(b->worker);
+		pvio_worker_add_poller(worker, &b->poller);
+		pvio_worker_run(worker);
 		pvio_worker_remove_poller(&b->poller);
 	} else {
 		do {
@@ -317,19 +323,25 @@ static double net_drive(struct net_bench *b)
 		} while (net_now_ns(b) < b->end_ns);
 	}
 	now = net_now_ns(b);
+	if (b->o->one_thread && pvio_worker_start(worker) < 0)
+		return -1;
 	return b->got == 0 ? -1 : (double)b->got * 1000 / (double)(now - start);
 }
 
 static int net_run(struct bench_report *report, const struct net_options *o,
-		   enum net_kind kind, uint64_t features, unsigned long size)
+		   enum guest_way way, enum net_kind kind, uint64_t features,
+		   unsigned long size)
 {
-	struct net_bench b = { .o = o, .size = size, .kind = kind };
-	char name[96];
+	struct net_bench b = {
+		.o = o, .way = way, .size = size, .kind = kind
+	};
+	const char *prefix = o->ways.nr > 1 ? guest_way_name(way) : o->label;
+	char name[128];
 	double mpps;
 	int rc;
 
-	snprintf(name, sizeof(name), "%s%s%s, %lu B, %s", o->label,
-		 o->label[0] ? ": " : "", net_kind_names[kind], size,
+	snprintf(name, sizeof(name), "%s%s%s, %lu B, %s", prefix,
+		 prefix[0] ? ": " : "", net_kind_names[kind], size,
 		 features & PVIO_BIT(VIRTIO_F_RING_PACKED) ? "packed"
 							   : "split");
 	rc = net_setup(&b, kind, features);
@@ -344,29 +356,44 @@ static int net_run(struct bench_report *report, const struct net_options *o,
 	return rc;
 }
 
-static int net_round(struct bench_report *report, const struct net_options *o)
+/* One figure for each transport and each kind of ring. */
+static int net_round_of(struct bench_report *report,
+			const struct net_options *o, enum net_kind kind,
+			unsigned long size)
 {
 	static const uint64_t formats[] = { 0, PVIO_BIT(VIRTIO_F_RING_PACKED) };
+	unsigned int w;
+	size_t f;
+	int rc;
+
+	for (f = 0; f < pvio_array_size(formats); f++) {
+		for (w = 0; w < o->ways.nr; w++) {
+			rc = net_run(report, o, o->ways.way[w], kind,
+				     formats[f], size);
+			if (rc < 0)
+				return rc;
+		}
+	}
+	return 0;
+}
+
+static int net_round(struct bench_report *report, const struct net_options *o)
+{
 	static const unsigned long sizes[] = { 64, 1500 };
-	size_t f, s;
-	int kind, rc;
+	int kind, rc = 0;
+	size_t s;
 
 	for (kind = 0; kind < NET_NR_KINDS; kind++) {
 		if (!(o->kinds >> kind & 1))
 			continue;
-		for (s = 0; s < pvio_array_size(sizes); s++) {
+		for (s = 0; s < pvio_array_size(sizes) && rc == 0; s++) {
 			if (o->size && o->size != sizes[s] && s > 0)
 				continue;
-			for (f = 0; f < pvio_array_size(formats); f++) {
-				rc = net_run(report, o, (enum net_kind)kind,
-					     formats[f],
-					     o->size ? o->size : sizes[s]);
-				if (rc < 0)
-					return rc;
-			}
+			rc = net_round_of(report, o, (enum net_kind)kind,
+					  o->size ? o->size : sizes[s]);
 		}
 	}
-	return 0;
+	return rc;
 }
 
 /* --- options ------------------------------------------------------------------ */
@@ -381,7 +408,14 @@ static void net_usage(FILE *f)
 		"  --size BYTES    of a frame (64 and 1500)\n"
 		"  --ms N          milliseconds a figure (1000)\n"
 		"  --repeat N      figures a row, rows in turn (5)\n"
-		"  --socket PATH   a vhost-user device that returns frames\n"
+		"  --socket PATH   a device behind a socket that returns "
+		"frames\n"
+		"  --transport NAME,...  in turn: how a card in this process is "
+		"reached\n"
+		"                  (loopback; all); for --socket vhost-user or "
+		"vfio-user\n"
+		"  --one-thread    driver and device on one, and CPU time is "
+		"counted\n"
 		"  --label TEXT    begins the rows' names\n"
 		"  --kick          look whether the device wants kicks\n"
 		"  --json          print JSON\n");
@@ -411,6 +445,7 @@ static int net_options(int argc, char **argv, struct net_options *o)
 		{ "ms", required_argument, NULL, 'm' },
 		{ "repeat", required_argument, NULL, 'r' },
 		{ "socket", required_argument, NULL, 'S' },
+		{ "transport", required_argument, NULL, 'T' },
 		{ "label", required_argument, NULL, 'l' },
 		{ "one-thread", no_argument, NULL, '1' },
 		{ "kick", no_argument, NULL, 'K' },
@@ -418,6 +453,7 @@ static int net_options(int argc, char **argv, struct net_options *o)
 		{ "help", no_argument, NULL, 'h' },
 		{ NULL, 0, NULL, 0 },
 	};
+	const char *transport = NULL;
 	bool ok = true;
 	int c;
 
@@ -442,6 +478,10 @@ static int net_options(int argc, char **argv, struct net_options *o)
 		case 'S':
 			o->socket = optarg;
 			break;
+		case 'T':
+			transport = optarg;
+			ok = ok && bench_parse_ways(optarg, &o->ways);
+			break;
 		case 'l':
 			o->label = optarg;
 			break;
@@ -461,6 +501,11 @@ static int net_options(int argc, char **argv, struct net_options *o)
 			ok = false;
 		}
 	}
+	if (ok && o->socket && transport) {
+		o->is_vfio_user = strcmp(transport, "vfio-user") == 0;
+		ok = o->is_vfio_user || strcmp(transport, "vhost-user") == 0;
+	}
+	ok = ok && !(o->socket && o->one_thread);
 	if (ok && optind == argc)
 		return 0;
 	net_usage(stderr);
@@ -470,7 +515,11 @@ static int net_options(int argc, char **argv, struct net_options *o)
 int bench_net(int argc, char **argv)
 {
 	struct net_options o = {
-		.label = "", .cpu = { 0, 1 }, .repeat = 5, .ms = 1000
+		.label = "",
+		.cpu = { 0, 1 },
+		.repeat = 5,
+		.ms = 1000,
+		.ways = { { GUEST_WAY_LOOPBACK }, 1 },
 	};
 	struct bench_report *report;
 	unsigned long i;
@@ -479,10 +528,12 @@ int bench_net(int argc, char **argv)
 	rc = net_options(argc, argv, &o);
 	if (rc > 0)
 		return rc - 1;
-	if (o.socket)
+	if (o.socket) {
 		o.kinds = 1u << NET_LOOP;
-	else if (o.kinds == 0)
+		o.ways.nr = 1;
+	} else if (o.kinds == 0) {
 		o.kinds = (1u << NET_NR_KINDS) - 1;
+	}
 	report = bench_report_create("network card, both sides polling");
 	if (!report)
 		rc = -ENOMEM;
