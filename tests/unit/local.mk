@@ -39,6 +39,15 @@ tests_unit_check_inflight_CPPFLAGS = $(test_cppflags)
 tests_unit_check_inflight_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_check_inflight_LDADD = $(test_libs)
 
+if HAVE_KVM
+check_PROGRAMS += tests/unit/check_kvm
+TESTS += tests/unit/check_kvm
+endif
+tests_unit_check_kvm_SOURCES = tests/unit/check_kvm.c
+tests_unit_check_kvm_CPPFLAGS = $(test_cppflags)
+tests_unit_check_kvm_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_check_kvm_LDADD = $(CHECK_LIBS)
+
 check_PROGRAMS += tests/unit/check_line
 TESTS += tests/unit/check_line
 tests_unit_check_line_CPPFLAGS = $(test_cppflags)
