@@ -229,15 +229,13 @@ void cards_add(struct vm *vm, const char *model, const char *what)
 	card->index = nr_cards++;
 	snprintf(card->name, sizeof(card->name), "%s%u", model, card->index);
 	len = snprintf(config, sizeof(config),
-		       strchr(what, '=') ? "model = \"%s\"; %s\n" :
-		       !strcmp(model, "block") ?
-		       "model = \"%s\"; backend = { type = \"file\"; path = \"%s\"; };" :
-		       "model = \"%s\"; backend = { type = \"%s\"; };",
-		       model, what);
-	if (len < (int)sizeof(config))
-		len += snprintf(config + len, sizeof(config) - len,
-				"transport = { type = \"%s\"; };",
-				options.is_mmio ? "mmio" : "pci");
+		       "model = \"%s\"; transport = { type = \"%s\"; };\n",
+		       model, options.is_mmio ? "mmio" : "pci");
+	len += snprintf(config + len, sizeof(config) - len,
+			*what == '\0' || strchr(what, '=') ? "%s" :
+			!strcmp(model, "block") ?
+			"backend = { type = \"file\"; path = \"%s\"; };" :
+			"backend = { type = \"%s\"; };", what);
 	if (len >= (int)sizeof(config))
 		die("%s: the configuration is too long", card->name);
 

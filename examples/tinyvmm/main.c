@@ -9,14 +9,15 @@
  *	--cpus N	1
  *	--bus BUS	of all devices: pci (default) or mmio
  *	--disk WHAT	a file, or a fragment of pvio.conf(5), such as
- *			'backend = { type = "memory"; size = "64M"; }; queues = 2'
+ *			'backend = { type = "memory"; size = "64M"; }; queues = 2;'
  *	--net WHAT	a type of backend, or a fragment, such as
- *			'backend = { type = "tap"; ifname = "tap0"; }'
- *	--device MODEL:WHAT  another of pvio's models
+ *			'backend = { type = "tap"; ifname = "tap0"; };'
+ *	--rng		a source of random bytes
  *	--stats		print, at the end, exits and counters, as JSON
  *	--no-ioeventfd	let kicks be exits
  *
- * The console is stdin and stdout.  The exit status is the guest's own: 0 when
+ * The console is stdin and stdout; `stty -icanon -echo` before, `stty sane`
+ * after makes a terminal of them.  The exit status is the guest's own: 0 when
  * it powered off, what it wrote to port 0x501, 1 when it is lost.
  */
 #include "tinyvmm.h"
@@ -29,8 +30,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/signalfd.h>
-#include <termios.h>
 #include <unistd.h>
 
 static const struct option long_options[] = {
@@ -38,7 +37,7 @@ static const struct option long_options[] = {
 	{ "append", 1, NULL, 'a' },	   { "elf", 1, NULL, 'e' },
 	{ "mem", 1, NULL, 'm' },	   { "cpus", 1, NULL, 'c' },
 	{ "bus", 1, NULL, 'b' },	   { "disk", 1, NULL, 'd' },
-	{ "net", 1, NULL, 'n' },	   { "device", 1, NULL, 'D' },
+	{ "net", 1, NULL, 'n' },	   { "rng", 0, NULL, 'r' },
 	{ "stats", 0, NULL, 's' },	   { "no-ioeventfd", 0, NULL, 'x' },
 	{ NULL, 0, NULL, 0 },
 };
@@ -47,12 +46,9 @@ static struct settings {
 	struct boot boot;
 	struct cards_options cards;
 	const char *append;
-	uint64_t mem;
-	unsigned int cpus;
+	uint64_t mem, cpus;
 	bool want_stats;
-	struct {
-		const char *model, *what;
-	} card[NR_CARDS_MAX];
+	const char *model[NR_CARDS_MAX], *what[NR_CARDS_MAX];
 	unsigned int nr_cards;
 } settings = { .append = "", .mem = 256 << 20, .cpus = 1 };
 
@@ -72,18 +68,13 @@ void die(const char *fmt, ...)
 
 static uint64_t parse_number(const char *text, uint64_t min, uint64_t max)
 {
+	const char *suffixes = "KMG", *suffix;
 	char *end;
 	uint64_t n = strtoull(text, &end, 0);
 
-	switch (*end) {
-	case 'G':
-		n <<= 10;
-		/* fall through */
-	case 'M':
-		n <<= 10;
-		/* fall through */
-	case 'K':
-		n <<= 10;
+	suffix = *end ? strchr(suffixes, *end) : NULL;
+	if (suffix && n <= max) {
+		n <<= 10 * (suffix - suffixes + 1);
 		end++;
 	}
 	if (*end != '\0' || end == text || n < min || n > max)
@@ -96,49 +87,41 @@ static void add_card(const char *model, const char *what)
 {
 	if (settings.nr_cards == NR_CARDS_MAX)
 		die("more than %d devices", NR_CARDS_MAX);
-	settings.card[settings.nr_cards].model = model;
-	settings.card[settings.nr_cards++].what = what;
+	settings.model[settings.nr_cards] = model;
+	settings.what[settings.nr_cards++] = what;
 }
 
 static void parse_options(int argc, char **argv)
 {
-	char *what;
+	struct settings *s = &settings;
 	int c;
 
 	while ((c = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
 		switch (c) {
-		case 'k': settings.boot.kernel = optarg; break;
-		case 'i': settings.boot.initrd = optarg; break;
-		case 'e': settings.boot.elf = optarg; break;
-		case 'a': settings.append = optarg; break;
-		case 's': settings.want_stats = true; break;
-		case 'x': settings.cards.no_ioeventfd = true; break;
+		case 'k': s->boot.kernel = optarg; break;
+		case 'i': s->boot.initrd = optarg; break;
+		case 'e': s->boot.elf = optarg; break;
+		case 'a': s->append = optarg; break;
+		case 's': s->want_stats = true; break;
+		case 'x': s->cards.no_ioeventfd = true; break;
 		case 'd': add_card("block", optarg); break;
 		case 'n': add_card("net", optarg); break;
+		case 'r': add_card("rng", ""); break;
+		case 'c': s->cpus = parse_number(optarg, 1, NR_CPUS_MAX); break;
 		case 'm':
-			settings.mem = parse_number(optarg, 4 << 20,
-						    RAM_MAX_BYTES) & ~0xfffull;
-			break;
-		case 'c':
-			settings.cpus = parse_number(optarg, 1, NR_CPUS_MAX);
+			s->mem = parse_number(optarg, 4 << 20, RAM_MAX_BYTES) &
+				 ~0xfffull;
 			break;
 		case 'b':
-			settings.cards.is_mmio = !strcmp(optarg, "mmio");
-			if (!settings.cards.is_mmio && strcmp(optarg, "pci"))
+			s->cards.is_mmio = !strcmp(optarg, "mmio");
+			if (!s->cards.is_mmio && strcmp(optarg, "pci"))
 				die("--bus is pci or mmio");
-			break;
-		case 'D':
-			what = strchr(optarg, ':');
-			if (!what)
-				die("--device MODEL:WHAT");
-			*what++ = '\0';
-			add_card(optarg, what);
 			break;
 		default:
 			exit(1);
 		}
 	}
-	if (optind < argc || !settings.boot.kernel == !settings.boot.elf)
+	if (optind < argc || !s->boot.kernel == !s->boot.elf)
 		die("either --kernel or --elf is needed, and no argument");
 }
 
@@ -159,53 +142,36 @@ static const char *command_line(void)
 	return text;
 }
 
-/* Pass on keys, until the guest has ended or we are told to. */
+/* Pass on keys until the guest has ended. */
 static void wait_for_end(struct vm *vm)
 {
-	struct pollfd fds[3] = {
+	struct pollfd fds[2] = {
 		{ .fd = vm->end_fd, .events = POLLIN },
-		{ .events = POLLIN },
 		{ .fd = STDIN_FILENO, .events = POLLIN },
 	};
-	struct termios before, raw;
-	bool is_tty = tcgetattr(STDIN_FILENO, &before) == 0;
-	sigset_t signals;
 	char c;
 
-	sigemptyset(&signals);
-	sigaddset(&signals, SIGINT);
-	sigaddset(&signals, SIGTERM);
-	fds[1].fd = signalfd(-1, &signals, SFD_CLOEXEC);
-	if (is_tty) {
-		raw = before;
-		raw.c_lflag &= ~(ICANON | ECHO);
-		tcsetattr(STDIN_FILENO, TCSANOW, &raw);
-	}
-	while (!(fds[0].revents | fds[1].revents)) {
-		if (poll(fds, 3, -1) < 0 && errno != EINTR)
+	while (!fds[0].revents) {
+		if (poll(fds, 2, -1) < 0 && errno != EINTR)
 			die("poll: %m");
-		if (fds[2].revents && read(STDIN_FILENO, &c, 1) == 1)
+		if (fds[1].revents && read(STDIN_FILENO, &c, 1) == 1)
 			serial_input(vm, c);
-		else if (fds[2].revents)
-			fds[2].fd = -1; /* nobody types any more */
+		else if (fds[1].revents)
+			fds[1].fd = -1; /* nobody types any more */
 	}
-	if (fds[1].revents)
-		vm_end(vm, 130);
-	if (is_tty)
-		tcsetattr(STDIN_FILENO, TCSANOW, &before);
 }
 
 static void print_stats(struct vm *vm)
 {
-	uint64_t exits[64] = { 0 };
-	unsigned int i, reason;
+	unsigned long long io = 0, mmio = 0;
+	unsigned int i;
 
-	for (i = 0; i < vm->nr_cpus; i++)
-		for (reason = 0; reason < 64; reason++)
-			exits[reason] += vm->cpus[i].exits[reason];
+	for (i = 0; i < vm->nr_cpus; i++) {
+		io += vm->cpus[i].exits[KVM_EXIT_IO];
+		mmio += vm->cpus[i].exits[KVM_EXIT_MMIO];
+	}
 	printf("\n{\"exits\": {\"io\": %llu, \"mmio\": %llu},\n \"devices\": [",
-	       (unsigned long long)exits[KVM_EXIT_IO],
-	       (unsigned long long)exits[KVM_EXIT_MMIO]);
+	       io, mmio);
 	cards_print_stats();
 	printf("]}\n");
 }
@@ -213,21 +179,14 @@ static void print_stats(struct vm *vm)
 int main(int argc, char **argv)
 {
 	static struct vm vm;
-	sigset_t signals;
 	unsigned int i;
 
 	parse_options(argc, argv);
-	/* Of every thread: wait_for_end() takes them. */
-	sigemptyset(&signals);
-	sigaddset(&signals, SIGINT);
-	sigaddset(&signals, SIGTERM);
-	sigprocmask(SIG_BLOCK, &signals, NULL);
 	signal(SIGPIPE, SIG_IGN);
-
 	vm_create(&vm, settings.mem, settings.cpus);
 	cards_create(&vm, &settings.cards);
 	for (i = 0; i < settings.nr_cards; i++)
-		cards_add(&vm, settings.card[i].model, settings.card[i].what);
+		cards_add(&vm, settings.model[i], settings.what[i]);
 	settings.boot.cmdline = command_line();
 	boot_load(&vm, &settings.boot);
 	cards_start();

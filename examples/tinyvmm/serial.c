@@ -2,9 +2,8 @@
 /*
  * serial.c - the console: a 16550A whose output is stdout
  *
- * Enough of it for Linux's and a PC's usual drivers.  Sending is done at once,
- * so the transmitter is always empty.  The line is raised as long as something
- * is pending that the driver asked to be told.
+ * Sending is done at once, so the transmitter is always empty.  The line is
+ * raised as long as something is pending that the driver asked to be told.
  */
 #include "tinyvmm.h"
 
@@ -12,7 +11,8 @@
 #include <unistd.h>
 
 static struct {
-	uint8_t ier, lcr, mcr, fcr, scratch, divisor[2];
+	uint8_t reg[8]; /* as written; at IIR's place FCR */
+	uint8_t divisor[2];
 	bool is_sent; /* since the driver last looked */
 	char keys[64];
 	unsigned int nr_keys, next_key;
@@ -21,16 +21,17 @@ static pthread_mutex_t serial_lock = PTHREAD_MUTEX_INITIALIZER;
 
 static uint8_t serial_pending(void)
 {
-	if (serial.nr_keys && serial.ier & UART_IER_RDI)
+	if (serial.nr_keys && serial.reg[UART_IER] & UART_IER_RDI)
 		return UART_IIR_RDI;
-	if (serial.is_sent && serial.ier & UART_IER_THRI)
+	if (serial.is_sent && serial.reg[UART_IER] & UART_IER_THRI)
 		return UART_IIR_THRI;
 	return UART_IIR_NO_INT;
 }
 
-static void serial_set_line(struct vm *vm)
+static void serial_unlock(struct vm *vm)
 {
 	vm_set_irq(vm, SERIAL_GSI, serial_pending() != UART_IIR_NO_INT);
+	pthread_mutex_unlock(&serial_lock);
 }
 
 static uint8_t serial_key(void)
@@ -45,106 +46,66 @@ static uint8_t serial_key(void)
 }
 
 /* With its output connected to its input a modem says what it is told. */
-static uint8_t serial_modem(void)
+static uint8_t serial_modem(uint8_t mcr)
 {
-	if (!(serial.mcr & UART_MCR_LOOP))
+	if (!(mcr & UART_MCR_LOOP))
 		return UART_MSR_DCD | UART_MSR_DSR | UART_MSR_CTS;
-	return (serial.mcr & UART_MCR_RTS ? UART_MSR_CTS : 0) |
-	       (serial.mcr & UART_MCR_DTR ? UART_MSR_DSR : 0) |
-	       (serial.mcr & UART_MCR_OUT1 ? UART_MSR_RI : 0) |
-	       (serial.mcr & UART_MCR_OUT2 ? UART_MSR_DCD : 0);
+	return (mcr & (UART_MCR_OUT1 | UART_MCR_OUT2)) << 4 |
+	       (mcr & UART_MCR_RTS ? UART_MSR_CTS : 0) |
+	       (mcr & UART_MCR_DTR ? UART_MSR_DSR : 0);
 }
 
 uint8_t serial_read(struct vm *vm, unsigned int reg)
 {
-	uint8_t value = 0;
+	uint8_t value;
 
 	pthread_mutex_lock(&serial_lock);
-	switch (reg) {
-	case UART_RX:
-		value = serial.lcr & UART_LCR_DLAB ? serial.divisor[0] :
-			serial_key();
-		break;
-	case UART_IER:
-		value = serial.lcr & UART_LCR_DLAB ? serial.divisor[1] :
-			serial.ier;
-		break;
-	case UART_IIR:
-		value = serial_pending();
-		if (value == UART_IIR_THRI)
+	value = serial.reg[reg];
+	if (reg <= UART_DLM && serial.reg[UART_LCR] & UART_LCR_DLAB) {
+		value = serial.divisor[reg];
+	} else if (reg == UART_RX) {
+		value = serial_key();
+	} else if (reg == UART_IIR) {
+		value = serial_pending() | (value & UART_FCR_ENABLE_FIFO) * 0xc0;
+		if ((value & UART_IIR_ID) == UART_IIR_THRI)
 			serial.is_sent = false;
-		value |= serial.fcr & UART_FCR_ENABLE_FIFO ? 0xc0 : 0;
-		break;
-	case UART_LCR:
-		value = serial.lcr;
-		break;
-	case UART_MCR:
-		value = serial.mcr;
-		break;
-	case UART_LSR:
+	} else if (reg == UART_LSR) {
 		value = UART_LSR_THRE | UART_LSR_TEMT |
 			(serial.nr_keys ? UART_LSR_DR : 0);
-		break;
-	case UART_MSR:
-		value = serial_modem();
-		break;
-	case UART_SCR:
-		value = serial.scratch;
+	} else if (reg == UART_MSR) {
+		value = serial_modem(serial.reg[UART_MCR]);
 	}
-	serial_set_line(vm);
-	pthread_mutex_unlock(&serial_lock);
+	serial_unlock(vm);
 	return value;
 }
 
 void serial_write(struct vm *vm, unsigned int reg, uint8_t value)
 {
+	/* Bits that exist. */
+	static const uint8_t mask[8] = { 0xff, 0xf, 0xff, 0xff, 0x1f, 0, 0, 0xff };
+
 	pthread_mutex_lock(&serial_lock);
-	switch (reg) {
-	case UART_TX:
-		if (serial.lcr & UART_LCR_DLAB) {
-			serial.divisor[0] = value;
-		} else {
-			if (write(STDOUT_FILENO, &value, 1) != 1)
-				vm_end(vm, 1); /* nobody listens any more */
+	if (reg <= UART_DLM && serial.reg[UART_LCR] & UART_LCR_DLAB) {
+		serial.divisor[reg] = value;
+	} else if (reg == UART_TX) {
+		if (write(STDOUT_FILENO, &value, 1) != 1)
+			vm_end(vm, 1); /* nobody listens any more */
+		serial.is_sent = true;
+	} else {
+		if (reg == UART_IER && value & ~serial.reg[reg] & UART_IER_THRI)
 			serial.is_sent = true;
-		}
-		break;
-	case UART_IER:
-		if (serial.lcr & UART_LCR_DLAB) {
-			serial.divisor[1] = value;
-		} else {
-			serial.is_sent |= value & ~serial.ier & UART_IER_THRI;
-			serial.ier = value & 0xf;
-		}
-		break;
-	case UART_FCR:
-		serial.fcr = value;
-		if (value & UART_FCR_CLEAR_RCVR)
+		if (reg == UART_FCR && value & UART_FCR_CLEAR_RCVR)
 			serial.nr_keys = 0;
-		break;
-	case UART_LCR:
-		serial.lcr = value;
-		break;
-	case UART_MCR:
-		serial.mcr = value & 0x1f;
-		break;
-	case UART_SCR:
-		serial.scratch = value;
+		serial.reg[reg] = value & mask[reg];
 	}
-	serial_set_line(vm);
-	pthread_mutex_unlock(&serial_lock);
+	serial_unlock(vm);
 }
 
-bool serial_input(struct vm *vm, char c)
+void serial_input(struct vm *vm, char c)
 {
-	bool has_room;
-
 	pthread_mutex_lock(&serial_lock);
-	has_room = serial.nr_keys < sizeof(serial.keys);
-	if (has_room)
+	if (serial.nr_keys < sizeof(serial.keys))
 		serial.keys[(serial.next_key + serial.nr_keys++) %
 			    sizeof(serial.keys)] = c;
-	serial_set_line(vm);
-	pthread_mutex_unlock(&serial_lock);
-	return has_room;
+	serial_unlock(vm);
 }

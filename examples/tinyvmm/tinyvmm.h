@@ -126,8 +126,8 @@ void bus_plug(unsigned int slot, bus_fn *fn, void *arg);
 
 uint8_t serial_read(struct vm *vm, unsigned int reg);
 void serial_write(struct vm *vm, unsigned int reg, uint8_t value);
-/* A key was pressed.  False: there is no room for it. */
-bool serial_input(struct vm *vm, char c);
+/* A key was pressed; lost when the guest does not look. */
+void serial_input(struct vm *vm, char c);
 
 /* --- cards.c -------------------------------------------------------------- */
 

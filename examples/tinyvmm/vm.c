@@ -20,20 +20,22 @@
 
 #define GDT_AT	  0x500
 #define TABLES_AT 0x9000
+#define NR_CPUID_MAX 256
 
 static void vcpu_set_cpuid(struct vcpu *cpu)
 {
-	struct {
-		struct kvm_cpuid2 head;
-		struct kvm_cpuid_entry2 entries[256];
-	} cpuid = { .head.nent = 256 };
+	struct kvm_cpuid2 *cpuid = calloc(1, sizeof(*cpuid) +
+		NR_CPUID_MAX * sizeof(cpuid->entries[0]));
 	int kvm = cpu->vm->kvm_fd;
 	unsigned int i;
 
-	if (ioctl(kvm, KVM_GET_SUPPORTED_CPUID, &cpuid) < 0)
+	if (!cpuid)
+		die("out of memory");
+	cpuid->nent = NR_CPUID_MAX;
+	if (ioctl(kvm, KVM_GET_SUPPORTED_CPUID, cpuid) < 0)
 		die("KVM_GET_SUPPORTED_CPUID: %m");
-	for (i = 0; i < cpuid.head.nent; i++) {
-		struct kvm_cpuid_entry2 *e = &cpuid.entries[i];
+	for (i = 0; i < cpuid->nent; i++) {
+		struct kvm_cpuid_entry2 *e = &cpuid->entries[i];
 
 		if (e->function == 1) {
 			e->ebx = (e->ebx & 0xffffff) | cpu->id << 24;
@@ -46,8 +48,9 @@ static void vcpu_set_cpuid(struct vcpu *cpu)
 			e->edx = cpu->id;
 		}
 	}
-	if (ioctl(cpu->fd, KVM_SET_CPUID2, &cpuid) < 0)
+	if (ioctl(cpu->fd, KVM_SET_CPUID2, cpuid) < 0)
 		die("KVM_SET_CPUID2: %m");
+	free(cpuid);
 }
 
 /* What the controllers have, as KVM sets it up: our table replaces it. */
