@@ -39,17 +39,17 @@ static void region_reply_mappable(struct vfu_session *s, uint32_t argsz,
 {
 	struct {
 		struct vfu_region_info info;
-		struct vfu_sparse_mmap sparse;
+		/* struct vfu_sparse_mmap, with one area */
+		struct vfu_capability header;
+		uint32_t nr_areas, reserved;
 		struct vfu_sparse_area area;
 	} reply = {
 		.info = *info,
-		.sparse = {
-			.header = {
-				.id = VFU_CAP_SPARSE_MMAP,
-				.version = VFU_CAP_SPARSE_MMAP_VERSION,
-			},
-			.nr_areas = 1,
+		.header = {
+			.id = VFU_CAP_SPARSE_MMAP,
+			.version = VFU_CAP_SPARSE_MMAP_VERSION,
 		},
+		.nr_areas = 1,
 		.area = { PCI_NOTIFY_OFFSET, PCI_NOTIFY_BYTES },
 	};
 	size_t len = argsz < sizeof(reply) ? sizeof(reply.info) : sizeof(reply);
