@@ -105,6 +105,14 @@ tests_unit_check_pci_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_check_pci_LDFLAGS = $(rig_ldflags)
 tests_unit_check_pci_LDADD = $(test_libs)
 
+check_PROGRAMS += tests/unit/check_pci_threads
+TESTS += tests/unit/check_pci_threads
+tests_unit_check_pci_threads_SOURCES = tests/unit/check_pci_threads.c $(pci_rig_sources)
+tests_unit_check_pci_threads_CPPFLAGS = $(rig_cppflags)
+tests_unit_check_pci_threads_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_check_pci_threads_LDFLAGS = $(rig_ldflags)
+tests_unit_check_pci_threads_LDADD = $(test_libs)
+
 mmio_rig_sources = tests/mmio-rig.c tests/mmio-rig.h tests/device/probe.h
 check_PROGRAMS += tests/unit/check_mmio
 TESTS += tests/unit/check_mmio

@@ -1,13 +1,216 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * check_pci.c - a PCI function, register by register, under a VMM of few words
+ *
+ * One thread: the test is the VMM, the driver, and what turns the workers.
  */
 #include "tests/check_main.h"
 #include "tests/pci-rig.h"
 
+#include <errno.h>
+#include <poll.h>
 #include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
-/* --- running ------------------------------------------------------------------ */
+static void poke(void)
+{
+	char answer[8];
+
+	ck_assert_int_eq(pvio_device_command(prig.dev, "poke", "", answer,
+					     sizeof(answer)),
+			 0);
+	pci_rig_step();
+}
+
+static bool is_readable(int fd)
+{
+	struct pollfd pfd = { .fd = fd, .events = POLLIN };
+
+	return poll(&pfd, 1, 0) == 1;
+}
+
+static void drain(int fd)
+{
+	uint64_t count;
+
+	ck_assert_int_eq(read(fd, &count, 8), 8);
+}
+
+static void signal_fd(int fd)
+{
+	const uint64_t one = 1;
+
+	ck_assert_int_eq(write(fd, &one, 8), 8);
+}
+
+/* --- enumeration ---------------------------------------------------------------- */
+
+START_TEST(the_header_says_what_the_function_is)
+{
+	ck_assert_uint_eq(cfg_read(0x00, 2), 0x1af4);
+	ck_assert_uint_eq(cfg_read(0x02, 2), 0x1040 + 4242);
+	ck_assert_uint_eq(cfg_read(CFG_COMMAND, 2), 0);
+	ck_assert_uint_eq(cfg_read(CFG_STATUS, 2), 0x10);
+	ck_assert_uint_eq(cfg_read(0x08, 4), 0x00ff0001);
+	ck_assert_uint_eq(cfg_read(0x0e, 1), 0); /* header type */
+	ck_assert_uint_eq(cfg_read(0x2c, 2), 0x1af4);
+	ck_assert_uint_ge(cfg_read(0x2e, 2), 0x40);
+	ck_assert_uint_eq(cfg_read(0x3d, 1), 1); /* INTA */
+	/* No extended capabilities. */
+	ck_assert_uint_eq(cfg_read(0x100, 4), 0);
+}
+END_TEST
+
+static void expect_class(const char *config, uint32_t id, uint32_t class)
+{
+	struct pvio_device *dev;
+	uint32_t word;
+
+	ck_assert_int_eq(pvio_device_create("other", config, prig.control,
+					    &prig.control, 1, &dev),
+			 0);
+	pvio_pci_config_read(pvio_pci_of(dev), 0, &word, 4);
+	ck_assert_uint_eq(le32toh(word), id << 16 | 0x1af4);
+	pvio_pci_config_read(pvio_pci_of(dev), 8, &word, 4);
+	ck_assert_uint_eq(le32toh(word), class << 8 | 1);
+	pvio_device_destroy(dev);
+}
+
+START_TEST(disks_and_network_cards_have_their_class)
+{
+	expect_class("model = \"block\"; backend = { type = \"null\"; "
+		     "size = \"1M\"; }; transport = { type = \"pci\"; };",
+		     0x1042, 0x010000);
+	expect_class("model = \"net\"; backend = { type = \"null\"; };"
+		     "transport = { type = \"pci\"; };",
+		     0x1041, 0x020000);
+}
+END_TEST
+
+/* Where the virtio capability of @type is, or 0. */
+static uint32_t find_virtio(uint8_t type)
+{
+	uint32_t at = cfg_read(0x34, 1);
+	unsigned int n;
+
+	for (n = 0; at && n < 48; n++, at = cfg_read(at + 1, 1)) {
+		ck_assert_uint_ge(at, 0x40);
+		ck_assert_uint_eq(at % 4, 0);
+		if (cfg_read(at, 1) == 0x09 && cfg_read(at + 3, 1) == type)
+			return at;
+	}
+	ck_assert_uint_eq(at, 0);
+	return 0;
+}
+
+static void expect_window(uint8_t type, uint32_t offset, uint32_t len)
+{
+	uint32_t at = find_virtio(type);
+
+	ck_assert_uint_ne(at, 0);
+	ck_assert_uint_eq(cfg_read(at + 4, 1), 4);
+	ck_assert_uint_eq(cfg_read(at + 8, 4), offset);
+	ck_assert_uint_eq(cfg_read(at + 12, 4), len);
+}
+
+START_TEST(capabilities_are_found_by_walking)
+{
+	uint32_t at = cfg_read(0x34, 1), notify;
+	unsigned int seen = 0;
+
+	for (; at; at = cfg_read(at + 1, 1))
+		seen |= 1u << cfg_read(at, 1);
+	/* Power, vendor's, Express, MSI-X. */
+	ck_assert_uint_eq(seen, 1u << 1 | 1u << 9 | 1u << 0x10 | 1u << 0x11);
+	expect_window(1, 0x0000, 64);
+	expect_window(3, 0x1000, 1);
+	expect_window(4, 0x2000, sizeof(struct probe_config));
+	expect_window(2, 0x3000, PROBE_QUEUES * 4);
+	notify = find_virtio(2);
+	ck_assert_uint_eq(cfg_read(notify + 2, 1), 20);
+	ck_assert_uint_eq(cfg_read(notify + 16, 4), 4);
+	ck_assert_uint_ne(find_virtio(5), 0);
+	/* MSI-X: how many, and where. */
+	ck_assert_uint_eq(cfg_read(CFG_MSIX_CONTROL, 2), PCI_RIG_VECTORS - 1);
+	ck_assert_uint_eq(cfg_read(CFG_MSIX_CONTROL + 2, 4) & 7, 0);
+	ck_assert_uint_eq(cfg_read(CFG_MSIX_CONTROL + 6, 4) & 7, 0);
+}
+END_TEST
+
+START_TEST(a_device_without_configuration_has_no_capability_for_it)
+{
+	struct pvio_device *dev, *probe_dev = prig.dev;
+	struct pvio_pci *pci = prig.pci;
+
+	ck_assert_int_eq(pvio_device_create("rng",
+					    "model = \"rng\"; transport = { "
+					    "type = \"pci\"; vectors = 1; };",
+					    prig.control, &prig.control, 1,
+					    &dev),
+			 0);
+	prig.pci = pvio_pci_of(dev);
+	ck_assert_uint_eq(find_virtio(4), 0);
+	ck_assert_uint_ne(find_virtio(2), 0);
+	ck_assert_uint_eq(reg_read(REG_DEVICE, 1), 0xff);
+	ck_assert_uint_eq(pvio_pci_nr_vectors(prig.pci), 1);
+	prig.pci = pci;
+	prig.dev = probe_dev;
+	pvio_device_destroy(dev);
+}
+END_TEST
+
+START_TEST(bars_are_sized_and_moved)
+{
+	cfg_write(CFG_BAR0, 4, 0xffffffff);
+	ck_assert_uint_eq(cfg_read(CFG_BAR0, 4),
+			  (uint32_t)~(pvio_pci_bar_size(prig.pci, 0) - 1));
+	cfg_write(CFG_BAR4, 4, 0xffffffff);
+	cfg_write(CFG_BAR4 + 4, 4, 0xffffffff);
+	ck_assert_uint_eq(cfg_read(CFG_BAR4, 4), 0xffffc00c);
+	ck_assert_uint_eq(cfg_read(CFG_BAR4 + 4, 4), 0xffffffff);
+	ck_assert_uint_eq(pvio_pci_bar_size(prig.pci, 4), 0x4000);
+	/* Nothing is decoded yet, so nobody hears of it. */
+	ck_assert_uint_eq(prig.moves, 0);
+
+	pci_rig_enable();
+	ck_assert_uint_eq(prig.moves, 2);
+	ck_assert(prig.bar[0].is_enabled && prig.bar[4].is_enabled);
+	ck_assert_uint_eq(prig.bar[0].address, 0xe0000000);
+	ck_assert_uint_eq(prig.bar[4].address, 0x3800000000);
+	cfg_write(CFG_BAR4 + 4, 4, 0x39);
+	ck_assert_uint_eq(prig.moves, 3);
+	ck_assert_uint_eq(prig.bar[4].address, 0x3900000000);
+	cfg_write(CFG_COMMAND, 2, CMD_MASTER);
+	ck_assert_uint_eq(prig.moves, 5);
+	ck_assert(!prig.bar[0].is_enabled && !prig.bar[4].is_enabled);
+	/* The same again is no move. */
+	cfg_write(CFG_COMMAND, 2, CMD_MASTER);
+	ck_assert_uint_eq(prig.moves, 5);
+}
+END_TEST
+
+START_TEST(only_some_bits_can_be_written)
+{
+	size_t i;
+
+	for (i = 0; i < 4096; i++)
+		cfg_write(i, 1, i == CFG_DEVICE_CONTROL + 1 ? 0x7f : 0xff);
+	ck_assert_uint_eq(cfg_read(0, 4), (0x1040u + 4242) << 16 | 0x1af4);
+	ck_assert_uint_eq(cfg_read(CFG_COMMAND, 2), 0x546);
+	ck_assert_uint_eq(cfg_read(CFG_STATUS, 2), 0x10);
+	ck_assert_uint_eq(cfg_read(0x0c, 4), 0xff);
+	ck_assert_uint_eq(cfg_read(CFG_BAR0 + 4, 4), 0);
+	ck_assert_uint_eq(cfg_read(0x30, 4), 0); /* no ROM */
+	ck_assert_uint_eq(cfg_read(0x34, 1), 0x40);
+	ck_assert_uint_eq(cfg_read(0x3c, 2), 0x01ff);
+	ck_assert_uint_eq(cfg_read(CFG_MSIX_CONTROL, 2), 0xc004);
+	ck_assert_uint_eq(cfg_read(CFG_POWER, 2), 0x000b);
+	ck_assert_uint_eq(cfg_read(0x100, 4), 0);
+}
+END_TEST
+
+/* --- running ---------------------------------------------------------------------- */
 
 START_TEST(a_driver_is_served_with_msix)
 {
@@ -36,6 +239,14 @@ START_TEST(a_driver_is_served_with_intx)
 	ck_assert(!prig.intx);
 	ck_assert_uint_eq(reg_read(REG_ISR, 1), 0);
 	ck_assert(!(cfg_read(CFG_STATUS, 2) & 0x8));
+
+	/* Disabled: the status bit says it, the line does not. */
+	cfg_write(CFG_COMMAND, 2, CMD_MEMORY | CMD_MASTER | CMD_INTX_DISABLE);
+	pci_rig_echo(2);
+	ck_assert(!prig.intx);
+	ck_assert(cfg_read(CFG_STATUS, 2) & 0x8);
+	cfg_write(CFG_COMMAND, 2, CMD_MEMORY | CMD_MASTER);
+	ck_assert(prig.intx);
 }
 END_TEST
 
@@ -50,6 +261,453 @@ START_TEST(packed_rings_are_served)
 }
 END_TEST
 
+START_TEST(eventfds_carry_doorbells_and_vectors)
+{
+	struct pvio_doorbell bell, again;
+	int fd = eventfd(0, EFD_NONBLOCK);
+
+	ck_assert_int_eq(pvio_pci_doorbell(prig.pci, 1, &bell), 0);
+	ck_assert_uint_eq(bell.bar, 4);
+	ck_assert_uint_eq(bell.offset, REG_NOTIFY + 4);
+	ck_assert(!bell.has_match && bell.width == 0);
+	ck_assert_int_eq(pvio_pci_doorbell(prig.pci, 1, &again), 0);
+	ck_assert_int_eq(again.fd, bell.fd);
+	ck_assert_int_eq(pvio_pci_doorbell(prig.pci, PROBE_QUEUES, &again),
+			 -EINVAL);
+	ck_assert_int_eq(pvio_pci_set_vector_fd(prig.pci, 2, fd), 0);
+
+	pci_rig_run(0);
+	pci_rig_step();
+	pci_rig_add(1);
+	signal_fd(bell.fd);
+	ck_assert(pci_rig_is_used(1));
+	ck_assert(is_readable(fd));
+	ck_assert_uint_eq(prig.msix[2], 0);
+
+	ck_assert_int_eq(pvio_pci_set_vector_fd(prig.pci, 2, -1), 0);
+	pci_rig_add(1);
+	signal_fd(bell.fd);
+	pci_rig_step();
+	ck_assert_uint_eq(prig.msix[2], 1);
+	close(fd);
+}
+END_TEST
+
+START_TEST(doorbells_outlive_a_stop)
+{
+	struct pvio_doorbell bell;
+
+	ck_assert_int_eq(pvio_pci_doorbell(prig.pci, 0, &bell), 0);
+	pci_rig_run(0);
+	pci_rig_echo(0);
+	pvio_device_stop(prig.dev);
+	ck_assert_int_eq(pvio_device_start(prig.dev), 0);
+	ck_assert_uint_eq(reg_read(REG_STATUS, 1), 0);
+	ck_assert_uint_eq(cfg_read(CFG_COMMAND, 2), 0);
+
+	pci_rig_run(0);
+	pci_rig_step();
+	pci_rig_add(0);
+	signal_fd(bell.fd);
+	ck_assert(pci_rig_is_used(0));
+}
+END_TEST
+
+START_TEST(intx_by_eventfd_is_asserted_again_until_its_cause_is_gone)
+{
+	int trigger = eventfd(0, EFD_NONBLOCK);
+	int resample = eventfd(0, EFD_NONBLOCK);
+
+	ck_assert_int_eq(pvio_pci_set_intx_fds(prig.pci, trigger, resample), 0);
+	pci_rig_enable();
+	pci_rig_negotiate(0);
+	pci_rig_start_queue(0, 16);
+	pci_rig_driver_ok();
+	pci_rig_echo(0);
+	ck_assert(is_readable(trigger));
+	drain(trigger);
+	signal_fd(resample);
+	pci_rig_step();
+	ck_assert(is_readable(trigger));
+	drain(trigger);
+	ck_assert_uint_eq(reg_read(REG_ISR, 1), 1);
+	signal_fd(resample);
+	pci_rig_step();
+	ck_assert(!is_readable(trigger));
+	ck_assert_int_eq(pvio_pci_set_intx_fds(prig.pci, -1, -1), 0);
+	close(trigger);
+	close(resample);
+}
+END_TEST
+
+START_TEST(a_kick_is_any_write_to_its_doorbell)
+{
+	pci_rig_run(PVIO_BIT(VIRTIO_F_NOTIFICATION_DATA));
+	pci_rig_step();
+	pci_rig_add(3);
+	reg_write(REG_NOTIFY + 12, 4, 0x80000003 | 1 << 16);
+	ck_assert(pci_rig_is_used(3));
+	/* What the data says is a hint. */
+	pci_rig_add(1);
+	reg_write(REG_NOTIFY + 4, 4, 0xffffffff);
+	ck_assert(pci_rig_is_used(1));
+	pci_rig_add(2);
+	reg_write(REG_NOTIFY + 8, 2, 0);
+	ck_assert(pci_rig_is_used(2));
+	ck_assert_uint_eq(reg_read(REG_NOTIFY, 4), 0);
+}
+END_TEST
+
+START_TEST(a_doorbell_takes_the_number_that_the_device_chose)
+{
+	unsigned int q;
+
+	pci_rig_run(PVIO_BIT(VIRTIO_F_NOTIF_CONFIG_DATA));
+	pci_rig_step();
+	for (q = 0; q < PROBE_QUEUES; q++) {
+		uint64_t off, data;
+
+		reg_write(REG_QUEUE_SELECT, 2, q);
+		off = reg_read(REG_QUEUE_NOTIFY, 2);
+		data = reg_read(REG_NOTIFY_DATA, 2);
+		pci_rig_add(q);
+		reg_write(REG_NOTIFY + 4 * off, 2, data);
+		ck_assert(pci_rig_is_used(q));
+	}
+}
+END_TEST
+
+/* --- features, configuration ------------------------------------------------------ */
+
+static uint32_t offered(uint32_t select)
+{
+	reg_write(REG_DEVICE_SELECT, 4, select);
+	ck_assert_uint_eq(reg_read(REG_DEVICE_SELECT, 4), select);
+	return (uint32_t)reg_read(REG_DEVICE_FEATURE, 4);
+}
+
+START_TEST(features_are_128_bits)
+{
+	ck_assert_uint_eq(offered(0) & 3, 3);
+	ck_assert(offered(1) & 1);
+	ck_assert_uint_eq(offered(2), 1u << (PROBE_F_HIGH - 64));
+	ck_assert_uint_eq(offered(3), 0);
+
+	reg_write(REG_DRIVER_SELECT, 4, 2);
+	reg_write(REG_DRIVER_FEATURE, 4, 1u << (PROBE_F_HIGH - 64));
+	ck_assert_uint_eq(pci_rig_negotiate(PVIO_BIT(PROBE_F_BASE)), 0xb);
+	ck_assert(pvio_feature_has(&probe.features, PROBE_F_HIGH));
+	ck_assert(pvio_feature_has(&probe.features, PROBE_F_BASE));
+	reg_write(REG_DRIVER_SELECT, 4, 2);
+	ck_assert_uint_eq(reg_read(REG_DRIVER_FEATURE, 4),
+			  1u << (PROBE_F_HIGH - 64));
+}
+END_TEST
+
+START_TEST(the_generation_moves_when_something_changed)
+{
+	uint64_t before = reg_read(REG_GENERATION, 1);
+
+	ck_assert_uint_eq(reg_read(REG_GENERATION, 1), before);
+	poke();
+	poke();
+	ck_assert_uint_eq(reg_read(REG_DEVICE, 4), 2);
+	ck_assert_uint_eq(reg_read(REG_GENERATION, 1), (before + 1) & 0xff);
+	ck_assert_uint_eq(reg_read(REG_DEVICE, 4), 2);
+	ck_assert_uint_eq(reg_read(REG_GENERATION, 1), (before + 1) & 0xff);
+}
+END_TEST
+
+START_TEST(a_change_of_configuration_interrupts)
+{
+	pci_rig_run(0);
+	poke();
+	ck_assert_uint_eq(prig.msix[0], 1);
+	reg_write(REG_CONFIG_VECTOR, 2, 0xffff);
+	poke();
+	ck_assert_uint_eq(prig.msix[0], 1);
+	/* Without MSI-X by the line. */
+	cfg_write(CFG_MSIX_CONTROL, 2, 0);
+	poke();
+	ck_assert(prig.intx);
+	ck_assert_uint_eq(reg_read(REG_ISR, 1), 2);
+}
+END_TEST
+
+START_TEST(needs_reset_interrupts)
+{
+	pci_rig_run(0);
+	pvio_device_break(prig.dev, "said the test");
+	pci_rig_step();
+	ck_assert_uint_eq(reg_read(REG_STATUS, 1), 0x4f);
+	ck_assert_uint_eq(prig.msix[0], 1);
+	pci_rig_reset();
+	ck_assert_uint_eq(reg_read(REG_QUEUE_ENABLE, 2), 0);
+	pci_rig_run(0);
+	pci_rig_echo(0);
+}
+END_TEST
+
+START_TEST(device_configuration_is_read_in_any_width)
+{
+	uint8_t bytes[8];
+	unsigned int i;
+
+	reg_write(REG_DEVICE + 4, 4, 0x44332211);
+	ck_assert_uint_eq(reg_read(REG_DEVICE + 4, 4), 0x44332211);
+	ck_assert_uint_eq(reg_read(REG_DEVICE + 5, 2), 0x3322);
+	ck_assert_uint_eq(reg_read(REG_DEVICE, 8), 0x4433221100000000);
+	pvio_pci_bar_read(prig.pci, 4, REG_DEVICE + 3, bytes, 5);
+	for (i = 0; i < 5; i++)
+		ck_assert_uint_eq(bytes[i], 0x11 * i);
+}
+END_TEST
+
+/* --- queues ------------------------------------------------------------------------- */
+
+START_TEST(addresses_come_as_one_or_as_halves)
+{
+	pci_rig_enable();
+	reg_write(REG_QUEUE_DESC + 4, 4, 0x11223344);
+	reg_write(REG_QUEUE_DESC, 4, 0x55667780);
+	ck_assert_uint_eq(reg_read(REG_QUEUE_DESC, 8), 0x1122334455667780);
+	ck_assert_uint_eq(reg_read(REG_QUEUE_DESC + 4, 4), 0x11223344);
+	reg_write(REG_QUEUE_DEVICE, 8, 0x0102030405060708);
+	ck_assert_uint_eq(reg_read(REG_QUEUE_DEVICE, 4), 0x05060708);
+	ck_assert_uint_eq(reg_read(REG_QUEUE_DEVICE + 4, 4), 0x01020304);
+	ck_assert_uint_eq(reg_read(REG_QUEUE_DRIVER, 8), 0);
+}
+END_TEST
+
+START_TEST(a_queue_is_reset_and_starts_with_another_size)
+{
+	pci_rig_run(PVIO_BIT(VIRTIO_F_RING_RESET));
+	pci_rig_echo(0);
+	pci_rig_echo(1);
+	reg_write(REG_QUEUE_SELECT, 2, 0);
+	reg_write(REG_QUEUE_RESET, 2, 1);
+	pci_rig_step();
+	ck_assert_uint_eq(reg_read(REG_QUEUE_RESET, 2), 0);
+	ck_assert_uint_eq(reg_read(REG_QUEUE_ENABLE, 2), 0);
+	ck_assert_uint_eq(reg_read(REG_QUEUE_SIZE, 2), PROBE_QUEUE_SIZE);
+	ck_assert_uint_eq(reg_read(REG_QUEUE_VECTOR, 2), 0xffff);
+	pci_rig_echo(1);
+
+	ck_assert(pci_rig_start_queue(0, 32));
+	pci_rig_echo(0);
+	ck_assert_uint_eq(prig.msix[1], 2);
+}
+END_TEST
+
+START_TEST(a_queue_reset_reads_1_until_it_is_done)
+{
+	pci_rig_run(PVIO_BIT(VIRTIO_F_RING_RESET));
+	probe.hold = true;
+	pci_rig_submit(2);
+	pci_rig_step();
+	reg_write(REG_QUEUE_SELECT, 2, 2);
+	reg_write(REG_QUEUE_RESET, 2, 1);
+	pci_rig_step();
+	ck_assert_uint_eq(reg_read(REG_QUEUE_RESET, 2), 1);
+	pci_rig_release(2);
+	ck_assert_uint_eq(reg_read(REG_QUEUE_RESET, 2), 0);
+	ck_assert_uint_eq(reg_read(REG_QUEUE_ENABLE, 2), 0);
+}
+END_TEST
+
+/* --- reset, suspend, power ------------------------------------------------------------- */
+
+START_TEST(a_reset_forgets_the_registers)
+{
+	pci_rig_run(0);
+	reg_write(REG_DRIVER_SELECT, 4, 1);
+	pci_rig_reset();
+	ck_assert_uint_eq(reg_read(REG_QUEUE_SELECT, 2), 0);
+	ck_assert_uint_eq(reg_read(REG_DRIVER_SELECT, 4), 0);
+	ck_assert_uint_eq(reg_read(REG_DRIVER_FEATURE, 4), 0);
+	ck_assert_uint_eq(reg_read(REG_QUEUE_SIZE, 2), PROBE_QUEUE_SIZE);
+	ck_assert_uint_eq(reg_read(REG_QUEUE_DESC, 8), 0);
+	ck_assert_uint_eq(reg_read(REG_QUEUE_ENABLE, 2), 0);
+	ck_assert_uint_eq(reg_read(REG_QUEUE_VECTOR, 2), 0xffff);
+	ck_assert_uint_eq(reg_read(REG_CONFIG_VECTOR, 2), 0xffff);
+	/* Not the business of virtio: MSI-X, command register. */
+	ck_assert_uint_eq(cfg_read(CFG_MSIX_CONTROL, 2) & 0x8000, 0x8000);
+	ck_assert_uint_eq(cfg_read(CFG_COMMAND, 2), CMD_MEMORY | CMD_MASTER);
+}
+END_TEST
+
+static void expect_power_on_state(void)
+{
+	uint8_t entry[16];
+
+	ck_assert_uint_eq(cfg_read(CFG_COMMAND, 2), 0);
+	ck_assert_uint_eq(cfg_read(CFG_MSIX_CONTROL, 2), PCI_RIG_VECTORS - 1);
+	ck_assert_uint_eq(cfg_read(CFG_BAR0, 4), 0);
+	ck_assert_uint_eq(cfg_read(CFG_BAR4 + 4, 4), 0);
+	ck_assert(!prig.bar[4].is_enabled);
+	ck_assert_uint_eq(reg_read(REG_STATUS, 1), 0);
+	ck_assert_uint_eq(reg_read(REG_QUEUE_ENABLE, 2), 0);
+	pvio_pci_bar_read(prig.pci, 0, 0, entry, 8);
+	pvio_pci_bar_read(prig.pci, 0, 8, entry + 8, 8);
+	ck_assert_uint_eq(entry[3], 0);
+	ck_assert_uint_eq(entry[12], 1);
+	ck_assert(!prig.intx);
+}
+
+START_TEST(a_bus_reset_goes_back_to_power_on)
+{
+	pci_rig_run(0);
+	pci_rig_echo(0);
+	pvio_pci_reset(prig.pci);
+	expect_power_on_state();
+	pci_rig_run(0);
+	pci_rig_echo(0);
+}
+END_TEST
+
+START_TEST(flr_is_over_when_the_function_answers_again)
+{
+	pci_rig_run(0);
+	probe.hold = true;
+	pci_rig_submit(0);
+	pci_rig_step();
+	cfg_write(CFG_DEVICE_CONTROL, 2, 0x8000);
+	pci_rig_step();
+	ck_assert_uint_eq(cfg_read(0, 4), 0xffffffff);
+	ck_assert_uint_eq(reg_read(REG_STATUS, 1), 0xff);
+	cfg_write(CFG_COMMAND, 2, CMD_MEMORY | CMD_MASTER);
+	pci_rig_release(0);
+	ck_assert_uint_eq(cfg_read(0, 2), 0x1af4);
+	expect_power_on_state();
+	ck_assert_uint_eq(prig.msix[1], 0);
+	probe.hold = false;
+	pci_rig_run(0);
+	pci_rig_echo(0);
+}
+END_TEST
+
+START_TEST(a_device_suspends_and_resumes)
+{
+	pci_rig_run(PVIO_BIT(VIRTIO_F_SUSPEND));
+	pci_rig_echo(0);
+	reg_write(REG_STATUS, 1, 0x1f);
+	pci_rig_step();
+	ck_assert_uint_eq(reg_read(REG_STATUS, 1), 0x1b);
+	pci_rig_submit(1);
+	ck_assert(!pci_rig_is_used(1));
+	poke();
+	ck_assert_uint_eq(prig.msix[0], 0);
+	reg_write(REG_STATUS, 1, 0xf);
+	ck_assert_uint_eq(reg_read(REG_STATUS, 1), 0xf);
+	ck_assert(pci_rig_is_used(1));
+	ck_assert_uint_eq(prig.msix[0], 1);
+}
+END_TEST
+
+START_TEST(in_d3_nothing_is_served_and_nothing_is_forgotten)
+{
+	pci_rig_run(0);
+	cfg_write(CFG_POWER, 2, 3);
+	ck_assert_uint_eq(cfg_read(CFG_POWER, 2), 0xb);
+	ck_assert(!prig.bar[4].is_enabled);
+	pci_rig_submit(0);
+	ck_assert(!pci_rig_is_used(0));
+	cfg_write(CFG_POWER, 2, 0);
+	ck_assert(pci_rig_is_used(0));
+	ck_assert(prig.bar[4].is_enabled);
+	ck_assert_uint_eq(reg_read(REG_STATUS, 1), 0xf);
+	ck_assert_uint_eq(prig.msix[1], 1);
+	/* D1 and D2 do not exist: nothing happens. */
+	cfg_write(CFG_POWER, 2, 1);
+	ck_assert_uint_eq(cfg_read(CFG_POWER, 2), 0x8);
+}
+END_TEST
+
+START_TEST(messages_pend_while_the_function_is_no_bus_master)
+{
+	pci_rig_run(0);
+	cfg_write(CFG_COMMAND, 2, CMD_MEMORY);
+	poke();
+	ck_assert_uint_eq(prig.msix[0], 0);
+	cfg_write(CFG_COMMAND, 2, CMD_MEMORY | CMD_MASTER);
+	ck_assert_uint_eq(prig.msix[0], 1);
+}
+END_TEST
+
+/* --- the API ------------------------------------------------------------------------------ */
+
+START_TEST(the_host_is_set_before_the_start)
+{
+	static const struct pvio_pci_host none;
+	struct pvio_pci_vector now;
+
+	ck_assert_int_eq(pvio_pci_set_host(prig.pci, &none, NULL), -EBUSY);
+	ck_assert_int_eq(pvio_pci_get_vector(prig.pci, PCI_RIG_VECTORS, &now),
+			 -EINVAL);
+	ck_assert_int_eq(pvio_pci_set_vector_fd(prig.pci, PCI_RIG_VECTORS, -1),
+			 -EINVAL);
+	pci_rig_run(0);
+	ck_assert_int_eq(pvio_pci_get_vector(prig.pci, 3, &now), 0);
+	ck_assert_uint_eq(now.address, 0xfee00003);
+	ck_assert_uint_eq(now.data, 0x43);
+	ck_assert(!now.is_masked);
+}
+END_TEST
+
+START_TEST(counters_say_how_interrupts_went)
+{
+	char *json;
+
+	pci_rig_run(0);
+	pci_rig_echo(0);
+	ck_assert_int_eq(pvio_device_stats(prig.dev, false, &json), 0);
+	ck_assert_ptr_nonnull(strstr(json, "\"msix_sent\":1"));
+	ck_assert_ptr_nonnull(strstr(json, "\"intx_asserted\":0"));
+	free(json);
+}
+END_TEST
+
+START_TEST(vectors_out_of_range_are_a_configuration_error)
+{
+	struct pvio_device *dev;
+
+	ck_assert_int_eq(pvio_device_create("other",
+					    "model = \"probe\"; transport = { "
+					    "type = \"pci\"; vectors = 2049; };",
+					    prig.control, &prig.control, 1,
+					    &dev),
+			 -EINVAL);
+	ck_assert_int_eq(pvio_device_create("other",
+					    "model = \"probe\"; transport = { "
+					    "type = \"pci\"; vectors = 0; };",
+					    prig.control, &prig.control, 1,
+					    &dev),
+			 -EINVAL);
+}
+END_TEST
+
 CHECK_MAIN("pci", pci_rig_setup, pci_rig_teardown,
+	   the_header_says_what_the_function_is,
+	   disks_and_network_cards_have_their_class,
+	   capabilities_are_found_by_walking,
+	   a_device_without_configuration_has_no_capability_for_it,
+	   bars_are_sized_and_moved, only_some_bits_can_be_written,
 	   a_driver_is_served_with_msix, a_driver_is_served_with_intx,
-	   packed_rings_are_served)
+	   packed_rings_are_served, eventfds_carry_doorbells_and_vectors,
+	   doorbells_outlive_a_stop,
+	   intx_by_eventfd_is_asserted_again_until_its_cause_is_gone,
+	   a_kick_is_any_write_to_its_doorbell,
+	   a_doorbell_takes_the_number_that_the_device_chose,
+	   features_are_128_bits, the_generation_moves_when_something_changed,
+	   a_change_of_configuration_interrupts, needs_reset_interrupts,
+	   device_configuration_is_read_in_any_width,
+	   addresses_come_as_one_or_as_halves,
+	   a_queue_is_reset_and_starts_with_another_size,
+	   a_queue_reset_reads_1_until_it_is_done, a_reset_forgets_the_registers,
+	   a_bus_reset_goes_back_to_power_on,
+	   flr_is_over_when_the_function_answers_again,
+	   a_device_suspends_and_resumes,
+	   in_d3_nothing_is_served_and_nothing_is_forgotten,
+	   messages_pend_while_the_function_is_no_bus_master,
+	   the_host_is_set_before_the_start, counters_say_how_interrupts_went,
+	   vectors_out_of_range_are_a_configuration_error)

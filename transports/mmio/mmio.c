@@ -241,7 +241,7 @@ void pvio_mmio_read(struct pvio_mmio *mmio, uint64_t offset, void *buf,
 		    size_t len)
 {
 	struct mmio_access a = {
-		.access.run = run_read,
+		.access = { .run = run_read, .is_read = true },
 		.mmio = mmio,
 		.offset = offset,
 		.to = buf,

@@ -161,7 +161,7 @@ void pvio_pci_config_read(struct pvio_pci *pci, size_t offset, void *buf,
 {
 	struct pci_access access = {
 		.pci = pci,
-		.access.run = run_config_read,
+		.access = { .run = run_config_read, .is_read = true },
 		.offset = offset,
 		.to = buf,
 		.len = len,
@@ -210,7 +210,7 @@ void pvio_pci_bar_read(struct pvio_pci *pci, unsigned int bar, uint64_t offset,
 {
 	struct pci_access access = {
 		.pci = pci,
-		.access.run = run_bar_read,
+		.access = { .run = run_bar_read, .is_read = true },
 		.bar = bar,
 		.offset = offset,
 		.to = buf,

@@ -21,9 +21,13 @@ void pvio_access_done(void *arg, int rc)
 	struct pvio_access *access = arg;
 	struct pvio_accesses *all = access->all;
 
-	all->is_busy = false;
+	bool was_turn = !access->is_read;
+
+	if (was_turn)
+		all->is_busy = false;
 	access->done(access->done_arg, rc); /* last: the caller's stack */
-	access_next(all);
+	if (was_turn)
+		access_next(all);
 }
 
 static void access_begin(void *arg, pvio_done_fn *done, void *done_arg)
@@ -32,6 +36,10 @@ static void access_begin(void *arg, pvio_done_fn *done, void *done_arg)
 
 	access->done = done;
 	access->done_arg = done_arg;
+	if (access->is_read) {
+		access->run(access);
+		return;
+	}
 	pvio_list_add_tail(&access->all->waiting, &access->node);
 	access_next(access->all);
 }

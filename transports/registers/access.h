@@ -4,10 +4,12 @@
  *
  *	thread 1   make ... done           (its write waits for a worker)
  *	thread 2      make ........ done   begins when the first is done
+ *	thread 3       read done           does not wait
  *	control    run, run .. done, done
  *
  * What a guest's CPUs do at the same time the device sees in some order, as on
- * a bus, and each access sees all of the one before.
+ * a bus, and each write sees all of the one before.  A read has nothing to wait
+ * for, and sees what has been done so far.
  */
 #ifndef PVIO_REGISTERS_ACCESS_H
 #define PVIO_REGISTERS_ACCESS_H
@@ -26,6 +28,7 @@ struct pvio_accesses {
 struct pvio_access {
 	struct pvio_list node;
 	struct pvio_accesses *all;
+	bool is_read;
 	void (*run)(struct pvio_access *access); /* control */
 	pvio_done_fn *done;
 	void *done_arg;
@@ -33,9 +36,9 @@ struct pvio_access {
 
 void pvio_accesses_init(struct pvio_accesses *all, struct pvio_device *dev);
 /*
- * Have @access->run called on the control worker when its turn comes, and wait
- * for pvio_access_done(), which gives what is returned.  Any thread, as
- * pvio_device_call().
+ * Have @access->run called on the control worker when its turn comes, or at
+ * once if it is a read, and wait for pvio_access_done(), which gives what is
+ * returned.  Any thread, as pvio_device_call().
  */
 int pvio_access_make(struct pvio_accesses *all, struct pvio_access *access);
 /* @arg: the access.  After it the struct is its thread's again. */
