@@ -17,6 +17,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 
 #define LOG_PAGE_SHIFT 12 /* of vhost-user's dirty log, whatever the host's */
 
@@ -95,6 +96,9 @@ int pvio_map_create(const struct pvio_region *regions, unsigned int nr,
 	for (i = 0; i < nr; i++) {
 		pvio_mapping_get(map->region[i].mapping);
 		map->region[i].host = pvio_mapping_host(map->region[i].mapping);
+		map->region[i].prot = pvio_mapping_prot(map->region[i].mapping);
+		map->is_limited |= ~map->region[i].prot &
+				   (PROT_READ | PROT_WRITE);
 	}
 	*out = map;
 	return 0;
@@ -194,6 +198,23 @@ int pvio_map_iov(const struct pvio_map *map, const struct pvio_region **hint,
 		return 1;
 	}
 	return map_iov_pieces(map, hint, gpa, len, iov, max);
+}
+
+bool pvio_map_allows(const struct pvio_map *map, uint64_t gpa, uint64_t len,
+		     int prot)
+{
+	const struct pvio_region *r;
+	uint64_t piece;
+
+	while (len > 0) {
+		r = pvio_map_find(map, gpa);
+		if (!r || (r->prot & prot) != prot)
+			return false;
+		piece = pvio_min(len, r->size - (gpa - r->gpa));
+		gpa += piece;
+		len -= piece;
+	}
+	return true;
 }
 
 int pvio_map_uva_to_gpa(const struct pvio_map *map, uint64_t uva, uint64_t len,

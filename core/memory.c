@@ -38,6 +38,7 @@ struct pvio_mapping {
 	size_t area_len;
 	int fd;             /* owned: a duplicate; -1: the program's memory */
 	int slot;           /* of core/memory-sigbus.c; -1: not watched */
+	int prot;
 	bool cannot_shrink; /* sealed */
 };
 
@@ -131,6 +132,7 @@ int pvio_mapping_create(int fd, uint64_t offset, uint64_t size, int prot,
 	m->refs = 1;
 	m->size = size;
 	m->file_end = offset + size;
+	m->prot = prot;
 	m->fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
 	if (m->fd < 0) {
 		rc = -errno;
@@ -174,6 +176,7 @@ int pvio_mapping_wrap(void *host, uint64_t size, struct pvio_mapping **mapping)
 	m->refs = 1;
 	m->host = host;
 	m->size = size;
+	m->prot = PROT_READ | PROT_WRITE;
 	m->fd = -1;
 	m->slot = -1;
 	*mapping = m;
@@ -188,6 +191,11 @@ void *pvio_mapping_host(const struct pvio_mapping *mapping)
 uint64_t pvio_mapping_size(const struct pvio_mapping *mapping)
 {
 	return mapping->size;
+}
+
+int pvio_mapping_prot(const struct pvio_mapping *mapping)
+{
+	return mapping->prot;
 }
 
 bool pvio_mapping_is_lost(const struct pvio_mapping *mapping)

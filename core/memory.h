@@ -60,6 +60,7 @@ int pvio_mapping_wrap(void *host, uint64_t size,
 		      struct pvio_mapping **mapping);
 void *pvio_mapping_host(const struct pvio_mapping *mapping);
 uint64_t pvio_mapping_size(const struct pvio_mapping *mapping);
+int pvio_mapping_prot(const struct pvio_mapping *mapping);
 /*
  * Did its file shrink under it?  Asks the file.  has_faulted: and has something
  * touched what is gone; cheap.  Any thread.
@@ -74,6 +75,7 @@ struct pvio_region {
 	uint64_t size;		      /* bytes */
 	uint64_t uva;		      /* front-end's address (vhost-user), or 0 */
 	uint8_t *host;		      /* filled in by pvio_map_create() */
+	int prot;		      /* the same: what may be done there */
 	struct pvio_mapping *mapping; /* the map holds a reference */
 };
 
@@ -90,6 +92,7 @@ struct pvio_map {
 	uint32_t refs;	 /* atomic */
 	uint32_t nr;	 /* regions, sorted by gpa, none overlapping */
 	bool *lost_hint; /* process-wide: some mapping was lost */
+	bool is_limited; /* some region can't be read, or not be written */
 	struct pvio_dirty_log *log; /* NULL: not logging; owned */
 	struct pvio_region region[];
 };
@@ -151,6 +154,13 @@ static inline void *pvio_map_at(const struct pvio_map *map,
  */
 int pvio_map_iov(const struct pvio_map *map, const struct pvio_region **hint,
 		 uint64_t gpa, uint64_t len, struct iovec *iov, int max);
+
+/*
+ * May all of [gpa, gpa + len), which is in the map, be accessed as @prot says
+ * (PROT_READ, PROT_WRITE)?  To be asked only where is_limited is set.
+ */
+bool pvio_map_allows(const struct pvio_map *map, uint64_t gpa, uint64_t len,
+		     int prot);
 
 /* A front-end's address as a gpa.  -EFAULT unless one region has it all. */
 int pvio_map_uva_to_gpa(const struct pvio_map *map, uint64_t uva, uint64_t len,

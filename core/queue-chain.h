@@ -12,6 +12,8 @@
 #include "inflight.h"
 #include "queue.h"
 
+#include <sys/mman.h>
+
 /* What loading a chain returns: 0, or that it must be refused for a fault. */
 #define CHAIN_OK	      0
 #define CHAIN_REFUSE(fault)   ((int)(fault) + 1)
@@ -43,6 +45,13 @@ int pvio_chain_add_slow(struct pvio_vq *vq, struct pvio_chain *chain,
 			struct chain_builder *b, uint64_t gpa, uint32_t len)
 	pvio_cold;
 
+/* Memory may be lent for reading only, or for writing only. */
+static inline bool chain_may_access(const struct pvio_vq *vq, uint64_t gpa,
+				    uint32_t len, int prot)
+{
+	return likely(!vq->limited) || pvio_map_allows(vq->map, gpa, len, prot);
+}
+
 /* Add one descriptor's buffer.  CHAIN_OK or CHAIN_REFUSE(). */
 static inline int chain_add(struct pvio_vq *vq, struct pvio_chain *chain,
 			    struct chain_builder *b, uint64_t gpa,
@@ -61,6 +70,9 @@ static inline int chain_add(struct pvio_vq *vq, struct pvio_chain *chain,
 			return CHAIN_REFUSE(PVIO_FAULT_ORDER);
 		b->readable += len;
 	}
+	if (unlikely(!chain_may_access(vq, gpa, len,
+				       writable ? PROT_WRITE : PROT_READ)))
+		return CHAIN_REFUSE(PVIO_FAULT_ADDRESS);
 
 	host = pvio_map_at(vq->map, &vq->hint, gpa, len);
 	if (likely(host && b->nr < b->max)) {

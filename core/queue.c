@@ -163,6 +163,10 @@ const void *pvio_chain_table(struct pvio_vq *vq, uint64_t gpa, uint32_t len,
 	*entries = len / sizeof(struct vring_desc);
 	if (unlikely(*entries > vq->chain_max))
 		return NULL;
+	if (unlikely(!chain_may_access(vq, gpa, len, PROT_READ))) {
+		*error = CHAIN_REFUSE(PVIO_FAULT_ADDRESS);
+		return NULL;
+	}
 
 	/*
 	 * It may lie over the ring, so that bytes are read again in another
@@ -428,14 +432,17 @@ static int vq_alloc(struct pvio_vq *vq)
 	return 0;
 }
 
-/* One area of the ring: in one region, and aligned here as in the guest. */
+/*
+ * One area of the ring: in one region, which can be accessed as we do, and
+ * aligned here as in the guest.
+ */
 static int vq_area(struct pvio_vq *vq, uint64_t gpa, uint64_t len,
-		   unsigned int align, void **area)
+		   unsigned int align, int prot, void **area)
 {
 	if (gpa % align != 0)
 		return -EINVAL;
 	*area = pvio_map_at(vq->map, &vq->hint, gpa, len);
-	if (!*area)
+	if (!*area || (vq->hint->prot & prot) != prot)
 		return -EFAULT;
 	return (uintptr_t)*area % align != 0 ? -EINVAL : 0;
 }
@@ -444,16 +451,18 @@ static int vq_area(struct pvio_vq *vq, uint64_t gpa, uint64_t len,
 static int vq_areas(struct pvio_vq *vq, const struct pvio_vq_setup *setup)
 {
 	uint64_t size = vq->size, event = vq->event_idx ? 2 : 0;
+	const int both = PROT_READ | PROT_WRITE;
 	int rc;
 
+	/* A packed ring is read and written in place. */
 	rc = vq_area(vq, setup->desc, size * sizeof(struct vring_desc), 16,
-		     &vq->desc);
+		     vq->packed ? both : PROT_READ, &vq->desc);
 	if (rc < 0)
 		return rc;
 	rc = vq_area(vq, setup->driver,
 		     vq->packed ? sizeof(struct vring_packed_desc_event) :
 				  4 + size * 2 + event,
-		     vq->packed ? 4 : 2, &vq->driver);
+		     vq->packed ? 4 : 2, PROT_READ, &vq->driver);
 	if (rc < 0)
 		return rc;
 	return vq_area(vq, setup->device,
@@ -461,7 +470,7 @@ static int vq_areas(struct pvio_vq *vq, const struct pvio_vq_setup *setup)
 			       sizeof(struct vring_packed_desc_event) :
 			       4 + size * sizeof(struct vring_used_elem) +
 				       event,
-		       4, &vq->device);
+		       4, both, &vq->device);
 }
 
 int pvio_vq_start(struct pvio_vq *vq, const struct pvio_vq_setup *setup,
@@ -481,6 +490,7 @@ int pvio_vq_start(struct pvio_vq *vq, const struct pvio_vq_setup *setup,
 		return -EINVAL;
 	vq->map = map;
 	vq->logging = map->log != NULL;
+	vq->limited = map->is_limited;
 	vq->hint = NULL;
 	rc = vq_areas(vq, setup);
 	if (rc < 0)

@@ -112,6 +112,7 @@ struct pvio_vq {
 	bool indirect_ok;
 	bool logging;	 /* the map has a dirty log */
 	bool enabled;	 /* vhost-user: driver wants side effects */
+	bool limited;	 /* the map has what may not be read, or written */
 	uint16_t index;	 /* in the device */
 	const struct pvio_map *map;
 	void *desc;	 /* struct vring_desc or vring_packed_desc [size] */
