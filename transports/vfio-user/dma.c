@@ -76,6 +76,9 @@ static int dma_make_room(struct vfu_session *s)
 static void dma_remove(struct vfu_session *s, unsigned int first,
 		       unsigned int nr)
 {
+	/* Of a list that is empty there may not even be memory. */
+	if (nr == 0)
+		return;
 	memmove(&s->dma[first], &s->dma[first + nr],
 		(s->nr_dma - first - nr) * sizeof(*s->dma));
 	s->nr_dma -= nr;
