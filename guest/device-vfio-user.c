@@ -26,6 +26,7 @@
 
 #include <endian.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -59,7 +60,7 @@ struct mapping {
 struct vfio_user {
 	struct guest_vfu vfu;
 	bool is_gone; /* atomic */
-	bool has_intx_resample;
+	const struct guest_memory *mem; /* borrowed */
 	uint64_t bar_size[GUEST_PCI_NR_BARS];
 	uint32_t bar[GUEST_PCI_NR_BARS];      /* registers, as read */
 	uint32_t bar_mask[GUEST_PCI_NR_BARS]; /* bits that can be written */
@@ -70,8 +71,17 @@ struct vfio_user {
 	unsigned int msix_bar, msix_cap;
 	uint64_t msix_table;
 	bool is_msix_enabled;
-	bool has_fd[MAX_MSIX_VECTORS];
+	/* What the server was given, to give to the next: owned, or -1. */
+	int vector_fd[MAX_MSIX_VECTORS];
+	int intx_fd[2]; /* trigger, resample */
 };
+
+static void keep_fd(int *kept, int fd)
+{
+	if (*kept >= 0)
+		close(*kept);
+	*kept = fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 0);
+}
 
 /* Is it an answer of a server that lives?  Remember if not. */
 static int vfio_user_note(struct vfio_user *v, int rc)
@@ -109,6 +119,7 @@ static int vfio_user_msix_control(struct vfio_user *v)
 {
 	uint16_t control = 0;
 	bool is_enabled;
+	unsigned int i;
 	int rc;
 
 	rc = guest_vfu_read(&v->vfu, VFU_REGION_CONFIG,
@@ -117,7 +128,8 @@ static int vfio_user_msix_control(struct vfio_user *v)
 		return rc;
 	is_enabled = le16toh(control) & MSIX_ENABLE;
 	if (v->is_msix_enabled && !is_enabled) {
-		memset(v->has_fd, 0, sizeof(v->has_fd));
+		for (i = 0; i < v->nr_vectors; i++)
+			keep_fd(&v->vector_fd[i], -1);
 		rc = guest_vfu_set_irqs(
 			&v->vfu, VFU_IRQ_DATA_NONE | VFU_IRQ_ACTION_TRIGGER,
 			VFU_IRQ_MSIX, 0, 0, NULL, 0);
@@ -225,7 +237,19 @@ static int vfio_user_find_doorbell(void *arg, unsigned int queue,
 	return doorbell->mapped ? 0 : -ENOTSUP;
 }
 
-/* --- interrupts ---------------------------------------------------------- */
+/* --- interrupts ----------------------------------------------------------- */
+
+/* Tell the server of @fd for one interrupt; -1: none. */
+static int vfio_user_assign(struct vfio_user *v, uint32_t action,
+			    uint32_t index, uint32_t which, int fd)
+{
+	int rc;
+
+	rc = guest_vfu_set_irqs(&v->vfu, VFU_IRQ_DATA_EVENTFD | action, index,
+				which, 1, &fd, fd < 0 ? 0 : 1);
+	(void)vfio_user_note(v, rc);
+	return rc;
+}
 
 static int vfio_user_set_vector_fd(void *arg, unsigned int vector, int fd)
 {
@@ -234,14 +258,12 @@ static int vfio_user_set_vector_fd(void *arg, unsigned int vector, int fd)
 
 	if (vector >= v->nr_vectors)
 		return -EINVAL;
-	if (fd < 0 && !v->has_fd[vector])
+	if (fd < 0 && v->vector_fd[vector] < 0)
 		return 0;
-	rc = guest_vfu_set_irqs(&v->vfu,
-				VFU_IRQ_DATA_EVENTFD | VFU_IRQ_ACTION_TRIGGER,
-				VFU_IRQ_MSIX, vector, 1, &fd, fd < 0 ? 0 : 1);
+	rc = vfio_user_assign(v, VFU_IRQ_ACTION_TRIGGER, VFU_IRQ_MSIX, vector,
+			      fd);
 	if (rc == 0)
-		v->has_fd[vector] = fd >= 0;
-	(void)vfio_user_note(v, rc);
+		keep_fd(&v->vector_fd[vector], fd);
 	return rc;
 }
 
@@ -250,16 +272,35 @@ static int vfio_user_set_intx_fds(void *arg, int trigger, int resample)
 	struct vfio_user *v = arg;
 	int rc;
 
-	rc = guest_vfu_set_irqs(&v->vfu,
-				VFU_IRQ_DATA_EVENTFD | VFU_IRQ_ACTION_TRIGGER,
-				VFU_IRQ_INTX, 0, 1, &trigger,
-				trigger < 0 ? 0 : 1);
-	if (rc == 0 && (resample >= 0 || v->has_intx_resample))
-		rc = guest_vfu_set_irqs(
-			&v->vfu, VFU_IRQ_DATA_EVENTFD | VFU_IRQ_ACTION_UNMASK,
-			VFU_IRQ_INTX, 0, 1, &resample, resample < 0 ? 0 : 1);
-	v->has_intx_resample = rc == 0 && resample >= 0;
-	(void)vfio_user_note(v, rc);
+	rc = vfio_user_assign(v, VFU_IRQ_ACTION_TRIGGER, VFU_IRQ_INTX, 0,
+			      trigger);
+	if (rc == 0 && (resample >= 0 || v->intx_fd[1] >= 0))
+		rc = vfio_user_assign(v, VFU_IRQ_ACTION_UNMASK, VFU_IRQ_INTX, 0,
+				      resample);
+	if (rc == 0) {
+		keep_fd(&v->intx_fd[0], trigger);
+		keep_fd(&v->intx_fd[1], resample);
+	}
+	return rc;
+}
+
+/* The interrupts that a server which knows of none is to have. */
+static int vfio_user_assign_again(struct vfio_user *v)
+{
+	unsigned int i;
+	int rc = 0;
+
+	for (i = 0; i < v->nr_vectors && rc == 0; i++)
+		if (v->vector_fd[i] >= 0)
+			rc = vfio_user_assign(v, VFU_IRQ_ACTION_TRIGGER,
+					      VFU_IRQ_MSIX, i,
+					      v->vector_fd[i]);
+	if (rc == 0 && v->intx_fd[0] >= 0)
+		rc = vfio_user_assign(v, VFU_IRQ_ACTION_TRIGGER, VFU_IRQ_INTX,
+				      0, v->intx_fd[0]);
+	if (rc == 0 && v->intx_fd[1] >= 0)
+		rc = vfio_user_assign(v, VFU_IRQ_ACTION_UNMASK, VFU_IRQ_INTX, 0,
+				      v->intx_fd[1]);
 	return rc;
 }
 
@@ -298,12 +339,17 @@ static bool vfio_user_is_gone(void *arg)
 static void vfio_user_close(void *arg)
 {
 	struct vfio_user *v = arg;
+	unsigned int i;
 
 	while (v->nr_mappings > 0) {
 		struct mapping *m = &v->mapping[--v->nr_mappings];
 
 		munmap(m->at, m->size);
 	}
+	for (i = 0; i < MAX_MSIX_VECTORS; i++)
+		keep_fd(&v->vector_fd[i], -1);
+	keep_fd(&v->intx_fd[0], -1);
+	keep_fd(&v->intx_fd[1], -1);
 	guest_vfu_close(&v->vfu);
 	free(v);
 }
@@ -430,7 +476,7 @@ static int find_msix(struct vfio_user *v)
 	return 0;
 }
 
-static int handshake(struct vfio_user *v, const struct guest_memory *mem)
+static int handshake(struct vfio_user *v)
 {
 	struct vfu_device_info device;
 	struct guest_vfu_region config;
@@ -438,7 +484,7 @@ static int handshake(struct vfio_user *v, const struct guest_memory *mem)
 
 	rc = guest_vfu_version(&v->vfu, NULL);
 	if (rc == 0)
-		rc = guest_vfu_map_memory(&v->vfu, mem);
+		rc = guest_vfu_map_memory(&v->vfu, v->mem);
 	if (rc == 0)
 		rc = guest_vfu_device_info(&v->vfu, &device);
 	if (rc < 0)
@@ -463,15 +509,19 @@ int guest_device_open_vfio_user_with(const char *path,
 				     struct guest_device **gd)
 {
 	struct vfio_user *v;
+	unsigned int i;
 	int rc;
 
 	v = calloc(1, sizeof(*v));
 	if (!v)
 		return -ENOMEM;
-	v->vfu.fd = -1;
+	v->vfu.fd = v->intx_fd[0] = v->intx_fd[1] = -1;
+	for (i = 0; i < MAX_MSIX_VECTORS; i++)
+		v->vector_fd[i] = -1;
+	v->mem = mem;
 	rc = guest_vfu_connect(&v->vfu, path, options->step);
 	if (rc == 0)
-		rc = handshake(v, mem);
+		rc = handshake(v);
 	if (rc == 0)
 		rc = guest_device_open_pci_access(&vfio_user_access, v, mem,
 						  options, gd);
@@ -510,4 +560,22 @@ void guest_device_vfio_user_vanish(struct guest_device *gd)
 
 	shutdown(v->vfu.fd, SHUT_RDWR);
 	pvio_store_once(&v->is_gone, true);
+}
+
+int guest_device_vfio_user_return(struct guest_device *gd, const char *path)
+{
+	struct vfio_user *v = guest_device_pci(gd)->arg;
+	struct pvio_worker *step = v->vfu.step;
+	int rc;
+
+	guest_vfu_close(&v->vfu);
+	rc = guest_vfu_connect(&v->vfu, path, step);
+	if (rc == 0)
+		rc = guest_vfu_version(&v->vfu, NULL);
+	if (rc == 0)
+		rc = guest_vfu_map_memory(&v->vfu, v->mem);
+	if (rc == 0)
+		rc = vfio_user_assign_again(v);
+	pvio_store_once(&v->is_gone, rc < 0);
+	return rc;
 }

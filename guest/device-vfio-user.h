@@ -22,5 +22,11 @@ struct guest_vfu *guest_device_vfu(struct guest_device *gd);
 bool guest_device_vfio_user_is_mapped(struct guest_device *gd);
 /* Let the connection go without a word, as a VMM that is killed. */
 void guest_device_vfio_user_vanish(struct guest_device *gd);
+/*
+ * Be back, after that: connect to the same server, which has kept the device,
+ * and hand it memory and eventfds again.  The driver goes on where it was, but
+ * kicks on the way are lost: kick what was published.
+ */
+int guest_device_vfio_user_return(struct guest_device *gd, const char *path);
 
 #endif
