@@ -6,10 +6,12 @@ EXTRA_DIST += \
 	tests/bench/block \
 	tests/bench/net \
 	tests/check_main.h \
+	tests/hostile/vfio-user-hostile.h \
 	tests/hostile/vhost-user-hostile.h \
 	tests/lsan.supp \
 	tests/net_rig.h \
 	tests/socket-rig.h \
+	tests/vfio-user-rig.h \
 	tests/vhost-user-disk.h \
 	tests/way.h \
 	tests/vhost-user-rig.h \

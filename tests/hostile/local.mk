@@ -21,6 +21,43 @@ tests_hostile_check_eventfd_CPPFLAGS = $(test_cppflags)
 tests_hostile_check_eventfd_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_hostile_check_eventfd_LDADD = $(test_libs)
 
+check_PROGRAMS += tests/hostile/check_vfio_user_client
+TESTS += tests/hostile/check_vfio_user_client
+tests_hostile_check_vfio_user_client_CPPFLAGS = $(test_cppflags)
+tests_hostile_check_vfio_user_client_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_hostile_check_vfio_user_client_LDADD = $(test_libs)
+
+check_PROGRAMS += tests/hostile/check_vfio_user_device
+TESTS += tests/hostile/check_vfio_user_device
+tests_hostile_check_vfio_user_device_CPPFLAGS = $(test_cppflags)
+tests_hostile_check_vfio_user_device_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_hostile_check_vfio_user_device_LDADD = $(test_libs)
+
+check_PROGRAMS += tests/hostile/check_vfio_user_flight
+TESTS += tests/hostile/check_vfio_user_flight
+tests_hostile_check_vfio_user_flight_CPPFLAGS = $(test_cppflags) \
+	$(block_plugins)
+tests_hostile_check_vfio_user_flight_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_hostile_check_vfio_user_flight_LDADD = $(test_libs)
+
+check_PROGRAMS += tests/hostile/check_vfio_user_memory
+TESTS += tests/hostile/check_vfio_user_memory
+tests_hostile_check_vfio_user_memory_CPPFLAGS = $(test_cppflags)
+tests_hostile_check_vfio_user_memory_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_hostile_check_vfio_user_memory_LDADD = $(test_libs)
+
+check_PROGRAMS += tests/hostile/check_vfio_user_version
+TESTS += tests/hostile/check_vfio_user_version
+tests_hostile_check_vfio_user_version_CPPFLAGS = $(test_cppflags)
+tests_hostile_check_vfio_user_version_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_hostile_check_vfio_user_version_LDADD = $(test_libs)
+
+check_PROGRAMS += tests/hostile/check_vfio_user_wire
+TESTS += tests/hostile/check_vfio_user_wire
+tests_hostile_check_vfio_user_wire_CPPFLAGS = $(test_cppflags)
+tests_hostile_check_vfio_user_wire_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_hostile_check_vfio_user_wire_LDADD = $(test_libs)
+
 check_PROGRAMS += tests/hostile/check_vhost_user_memory
 TESTS += tests/hostile/check_vhost_user_memory
 tests_hostile_check_vhost_user_memory_CPPFLAGS = $(test_cppflags)

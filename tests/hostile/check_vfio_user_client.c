@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * check_vfio_user_client.c - vfio-user clients that come and go
+ */
+#include "tests/hostile/vfio-user-hostile.h"
+
+/* --- connections --------------------------------------------------------- */
+
+/* CLOSE after a bounded number of replies. */
+START_TEST(client_that_never_reads_is_dropped)
+{
+	struct {
+		struct vfu_header header;
+		struct vfu_device_info info;
+	} msg = {
+		header(VFU_DEVICE_GET_INFO, 0, sizeof(msg)),
+		{ .argsz = sizeof(msg.info) },
+	};
+	int i, rc = 0;
+
+	hostile_connect();
+	for (i = 0; i < 1000000 && rc == 0; i++) {
+		if (send(vfu.fd, &msg, sizeof(msg),
+			 MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+			rc = errno == EAGAIN ? 0 : -errno;
+		pvio_worker_step(rig.worker);
+	}
+	ck_assert_msg(rc == -EPIPE || rc == -ECONNRESET, "%d", rc);
+}
+END_TEST
+
+/* The next client waits its turn, and is served. */
+START_TEST(second_client_is_served_after_the_first)
+{
+	struct guest_vfu first;
+
+	hostile_serving();
+	hostile_expect_served(0);
+	first = vfu;
+	hostile_dial();
+	expect_ok(guest_vfu_send_bytes(&vfu, "abc", 3, NULL, 0));
+	rig_settle(&rig);
+	guest_vfu_close(&first);
+	expect_closed();
+	hostile_hang_up();
+	hostile_connect();
+}
+END_TEST
+
+/*
+ * What a client sends before it vanishes: in front of each the good handshake,
+ * but for VERSION itself.
+ */
+static const struct last_words {
+	uint16_t command;
+	unsigned int nr_fds;
+} last_words[] = {
+	{ VFU_VERSION, 0 },	 { VFU_VERSION, 3 },
+	{ VFU_DMA_MAP, 1 },	 { VFU_DMA_MAP, 2 },
+	{ VFU_DMA_UNMAP, 0 },	 { VFU_SET_IRQS, 1 },
+	{ VFU_SET_IRQS, 8 },	 { VFU_REGION_WRITE, 0 },
+	{ VFU_REGION_WRITE, 1 }, { VFU_REGION_READ, 0 },
+	{ VFU_DEVICE_RESET, 0 },
+};
+#define NR_LAST_WORDS ((int)pvio_array_size(last_words))
+
+static size_t last_words_payload(uint16_t command, uint8_t *to)
+{
+	struct vfu_dma_map map = { 32, DMA_RW, 0, RIG_HIGH_GPA, RIG_RAM_BYTES };
+	struct vfu_dma_unmap unmap = { 24, 0, RIG_RAM_GPA, RIG_RAM_BYTES };
+	struct vfu_irq_set set = { .argsz = sizeof(set),
+				   .flags = IRQ_ASSIGN,
+				   .index = VFU_IRQ_MSIX,
+				   .count = 1 };
+	struct vfu_region_access access = { VIRTIO_PCI_COMMON_STATUS,
+					    BAR_COMMON, 1 };
+
+	switch (command) {
+	case VFU_VERSION:
+		memset(to, 0, sizeof(struct vfu_version));
+		strcpy((char *)to + 4, guest_vfu_capabilities);
+		return 4 + strlen(guest_vfu_capabilities) + 1;
+	case VFU_DMA_MAP:
+		memcpy(to, &map, sizeof(map));
+		return sizeof(map);
+	case VFU_DMA_UNMAP:
+		memcpy(to, &unmap, sizeof(unmap));
+		return sizeof(unmap);
+	case VFU_SET_IRQS:
+		memcpy(to, &set, sizeof(set));
+		return sizeof(set);
+	case VFU_REGION_READ:
+	case VFU_REGION_WRITE:
+		memcpy(to, &access, sizeof(access));
+		to[sizeof(access)] = 3;
+		return sizeof(access) + (command == VFU_REGION_WRITE);
+	default:
+		return 0;
+	}
+}
+
+/* F13: a client that vanishes at any byte of a message leaves nothing. */
+START_TEST(client_that_vanishes_at_any_byte_leaves_nothing)
+{
+	const struct last_words *words = &last_words[_i];
+	bool is_first = words->command == VFU_VERSION;
+	struct {
+		struct vfu_header header;
+		uint8_t payload[512];
+	} msg = { .header = { .command = words->command } };
+	int fds[8], memfd = hostile_memfd(RIG_RAM_BYTES), k;
+	int event = hostile_eventfd();
+	size_t at;
+
+	for (k = 0; k < 8; k++)
+		fds[k] = words->command == VFU_DMA_MAP ? memfd : event;
+	msg.header.size = (uint32_t)(sizeof(msg.header) +
+				     last_words_payload(words->command,
+							msg.payload));
+	fds_before += 2;
+	for (at = 0; at <= msg.header.size; at++) {
+		hostile_dial();
+		if (!is_first) {
+			expect_ok(guest_vfu_version(&vfu, NULL));
+			expect_ok(guest_vfu_dma_map(&vfu, DMA_RW, RIG_RAM_GPA,
+						    RIG_RAM_BYTES,
+						    rig.mem.region[0].fd, 0));
+			expect_ok(guest_vfu_set_irqs(&vfu, IRQ_ASSIGN,
+						     VFU_IRQ_MSIX, 1, 1, &event,
+						     1));
+		}
+		if (at > 0)
+			expect_ok(guest_vfu_send_bytes(&vfu, &msg, at, fds,
+						       words->nr_fds));
+		/* Sometimes it sees part of it before the end. */
+		if (at % 2)
+			rig_settle(&rig);
+		hostile_hang_up();
+		hostile_expect_census();
+	}
+	close(memfd);
+	close(event);
+	fds_before -= 2;
+}
+END_TEST
+
+int main(void)
+{
+	const struct hostile_test tests[] = {
+		{ client_that_never_reads_is_dropped, 0 },
+		{ second_client_is_served_after_the_first, 0 },
+		{ client_that_vanishes_at_any_byte_leaves_nothing, NR_LAST_WORDS },
+	};
+
+	return hostile_main("vfio_user_client", setup, teardown, tests,
+			    pvio_array_size(tests));
+}
