@@ -41,6 +41,14 @@ tests_programs_check_pviod_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_programs_check_pviod_LDADD = libguest.la $(test_lib) $(CHECK_LIBS) \
 	$(library_libs)
 
+check_PROGRAMS += tests/programs/check_vfio_user
+TESTS += tests/programs/check_vfio_user
+tests_programs_check_vfio_user_SOURCES = $(program_rig) \
+	tests/programs/check_vfio_user.c
+tests_programs_check_vfio_user_CPPFLAGS = $(test_cppflags)
+tests_programs_check_vfio_user_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_programs_check_vfio_user_LDADD = $(test_libs) $(JSONC_LIBS)
+
 check_LTLIBRARIES += tests/programs/rogue.la
 tests_programs_rogue_la_SOURCES = tests/programs/rogue.c
 tests_programs_rogue_la_CPPFLAGS = $(test_cppflags) -DPVIO_MODULE
