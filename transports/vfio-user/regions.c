@@ -32,7 +32,8 @@ static uint64_t region_size(const struct vfu *vfu, uint32_t index)
 /*
  * A client whose structure has no room for the capability asks again with more.
  * The file goes with either answer, since QEMU takes it from the last, and
- * closes that of the first.
+ * closes that of the first; and so does the capability's place, which QEMU looks
+ * at even where there is none yet.
  */
 static void region_reply_mappable(struct vfu_session *s, uint32_t argsz,
 				  const struct vfu_region_info *info)
@@ -56,8 +57,7 @@ static void region_reply_mappable(struct vfu_session *s, uint32_t argsz,
 
 	reply.info.argsz = sizeof(reply);
 	reply.info.flags |= VFU_REGION_MAPPABLE | VFU_REGION_HAS_CAPS;
-	if (len == sizeof(reply))
-		reply.info.cap_offset = sizeof(reply.info);
+	reply.info.cap_offset = sizeof(reply.info);
 	vfu_reply(s, &reply, len, s->vfu->doorbell_fd);
 }
 
