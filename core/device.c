@@ -35,6 +35,7 @@ static int device_read_keys(struct pvio_device *dev, struct pvio_config *cfg)
 {
 	uint64_t queues = 1, queue_size = dev->model_ops->queue_size;
 	uint64_t poll_us = UINT64_MAX;
+	bool packed = true;
 	unsigned int i;
 	int rc;
 
@@ -52,6 +53,12 @@ static int device_read_keys(struct pvio_device *dev, struct pvio_config *cfg)
 		return pvio_config_error(cfg, "queue_size",
 					 "must be a power of 2");
 	dev->queue_size = (uint16_t)queue_size;
+
+	rc = pvio_config_bool_opt(cfg, "packed", &packed);
+	if (rc < 0)
+		return rc;
+	if (!packed)
+		pvio_device_withhold(dev, VIRTIO_F_RING_PACKED);
 
 	rc = pvio_config_uint_opt(cfg, "poll_us", 0, UINT32_MAX, &poll_us);
 	if (rc < 0 || poll_us == UINT64_MAX)
