@@ -26,7 +26,7 @@
 static int region_check(const struct pvio_region *r)
 {
 	if (!r->mapping || r->size == 0 ||
-	    r->size > pvio_mapping_size(r->mapping) ||
+	    !pvio_range_ok(r->offset, r->size, pvio_mapping_size(r->mapping)) ||
 	    r->size > UINT64_MAX - r->gpa || r->size > UINT64_MAX - r->uva)
 		return -EINVAL;
 	return 0;
@@ -56,8 +56,8 @@ static int map_check_overlap(const struct pvio_map *map)
 				    r[i].size))
 			return -EEXIST;
 	for (i = 0; i < map->nr; i++)
-		for (j = 0; j < i; j++)
-			if (r[i].uva && r[j].uva &&
+		for (j = 0; r[i].uva && j < i; j++)
+			if (r[j].uva &&
 			    regions_overlap(r[i].uva, r[i].size, r[j].uva,
 					    r[j].size))
 				return -EEXIST;
@@ -71,7 +71,7 @@ int pvio_map_create(const struct pvio_region *regions, unsigned int nr,
 	unsigned int i;
 	int rc;
 
-	if (nr > PVIO_MAP_MAX_REGIONS)
+	if (nr > PVIO_MAP_MANY_REGIONS)
 		return -ENOSPC;
 	for (i = 0; i < nr; i++) {
 		rc = region_check(&regions[i]);
@@ -99,6 +99,7 @@ int pvio_map_create(const struct pvio_region *regions, unsigned int nr,
 		map->region[i].prot = pvio_mapping_prot(map->region[i].mapping);
 		map->is_limited |= ~map->region[i].prot &
 				   (PROT_READ | PROT_WRITE);
+		map->region[i].host += map->region[i].offset;
 	}
 	*out = map;
 	return 0;

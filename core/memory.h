@@ -77,9 +77,13 @@ struct pvio_region {
 	uint8_t *host;		      /* filled in by pvio_map_create() */
 	int prot;		      /* the same: what may be done there */
 	struct pvio_mapping *mapping; /* the map holds a reference */
+	uint64_t offset;	      /* of its start in the mapping */
 };
 
-#define PVIO_MAP_MAX_REGIONS 512
+/* What a transport lets its peer have, unless it says otherwise ... */
+#define PVIO_MAP_MAX_REGIONS  512
+/* ... and what a map can have. */
+#define PVIO_MAP_MANY_REGIONS 16384
 
 /* Where writes are logged during migration: one bit a 4 KiB page. */
 struct pvio_dirty_log {
@@ -98,9 +102,9 @@ struct pvio_map {
 };
 
 /*
- * Build a map from @nr regions (gpa, size, uva, mapping filled in).  Takes a
- * reference on each mapping.  -EINVAL when one wraps, is empty or larger than
- * its mapping; -EEXIST when two overlap in gpa, or in uva where uva != 0;
+ * Build a map from @nr regions (all but host and prot).  Takes a reference on
+ * each mapping.  -EINVAL when one wraps, is empty or reaches beyond its mapping;
+ * -EEXIST when two overlap in gpa, or in uva where uva != 0;
  * -ENOSPC, -ENOMEM.  The empty map (nr 0) is legal: nothing translates.
  */
 int pvio_map_create(const struct pvio_region *regions, unsigned int nr,

@@ -372,21 +372,21 @@ END_TEST
 
 START_TEST(map_of_many_regions_finds_each_and_no_more_than_the_limit)
 {
-	static struct pvio_region r[PVIO_MAP_MAX_REGIONS + 1];
+	static struct pvio_region r[PVIO_MAP_MANY_REGIONS + 1];
 	struct pvio_mapping *m = mapping(0, PAGE);
 	struct pvio_map *map;
 	size_t i;
 
 	for (i = 0; i < pvio_array_size(r); i++)
 		r[i] = (struct pvio_region){
-			/* Not in order: 7 is coprime to 512. */
-			.gpa = (i * 7 % PVIO_MAP_MAX_REGIONS) * 0x10000,
+			/* Not in order: 7 is coprime to it. */
+			.gpa = (i * 7 % PVIO_MAP_MANY_REGIONS) * 0x10000,
 			.size = 0x800, .mapping = m,
 		};
-	ck_assert_int_eq(pvio_map_create(r, PVIO_MAP_MAX_REGIONS + 1, &map),
+	ck_assert_int_eq(pvio_map_create(r, PVIO_MAP_MANY_REGIONS + 1, &map),
 			 -ENOSPC);
-	ck_assert_int_eq(pvio_map_create(r, PVIO_MAP_MAX_REGIONS, &map), 0);
-	for (i = 0; i < PVIO_MAP_MAX_REGIONS; i++) {
+	ck_assert_int_eq(pvio_map_create(r, PVIO_MAP_MANY_REGIONS, &map), 0);
+	for (i = 0; i < PVIO_MAP_MANY_REGIONS; i++) {
 		uint64_t gpa = i * 0x10000;
 
 		ck_assert_uint_eq(pvio_map_find(map, gpa)->gpa, gpa);
@@ -394,6 +394,27 @@ START_TEST(map_of_many_regions_finds_each_and_no_more_than_the_limit)
 		ck_assert_ptr_null(pvio_map_find(map, gpa + 0x800));
 	}
 	pvio_map_put(map);
+	pvio_mapping_put(m);
+}
+END_TEST
+
+START_TEST(region_begins_within_its_mapping)
+{
+	struct pvio_mapping *m = mapping(0, 2 * PAGE);
+	struct pvio_region r = {
+		.gpa = 0x1000, .size = PAGE, .mapping = m, .offset = PAGE,
+	};
+	const struct pvio_region *hint = NULL;
+	struct pvio_map *map;
+
+	ck_assert_int_eq(pvio_map_create(&r, 1, &map), 0);
+	ck_assert_ptr_eq(pvio_map_at(map, &hint, 0x1008, 8),
+			 (char *)pvio_mapping_host(m) + PAGE + 8);
+	pvio_map_put(map);
+	r.offset++;
+	ck_assert_int_eq(pvio_map_create(&r, 1, &map), -EINVAL);
+	r.offset = UINT64_MAX;
+	ck_assert_int_eq(pvio_map_create(&r, 1, &map), -EINVAL);
 	pvio_mapping_put(m);
 }
 END_TEST
@@ -599,6 +620,7 @@ CHECK_MAIN("memory", setup, teardown, mapping_shows_the_file_from_its_offset,
 	   regions_that_wrap_or_exceed_their_mapping_are_refused,
 	   overlapping_regions_are_refused,
 	   map_of_many_regions_finds_each_and_no_more_than_the_limit,
+	   region_begins_within_its_mapping,
 	   empty_map_translates_nothing,
 	   region_of_a_map_stays_mapped_until_the_last_reference,
 	   written_pages_are_marked_and_no_others,
