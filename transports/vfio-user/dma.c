@@ -8,6 +8,11 @@
  * it.  Asking the client for its bytes is no way out, since QEMU answers such
  * requests while it holds the lock that a vCPU, which waits for us, has too.
  *
+ * Of a file all is mapped at once, and every range of it that the client maps is
+ * part of that: a vIOMMU cuts memory into thousands of pages.  Ranges that lie
+ * side by side both in the file and for the guest become one region again, so
+ * that a ring may span them.
+ *
  * Every change makes a whole new map, which the device swaps in while its
  * queues pause; what was taken back is unmapped, and answered, only when
  * nothing of the device uses it any more.  A queue whose ring went waits until
@@ -24,6 +29,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 
 /* --- the list ------------------------------------------------------------- */
 
@@ -103,8 +109,17 @@ void vfu_dma_fini(struct vfu_session *s)
 
 /* --- giving it to the device ---------------------------------------------- */
 
+/* Does @next go on where @r ends? */
+static bool dma_adjoins(const struct pvio_region *r,
+			const struct vfu_dma *next)
+{
+	return r->mapping == next->mapping && r->gpa + r->size == next->iova &&
+	       r->offset + r->size == next->offset;
+}
+
 static int dma_build_map(const struct vfu_session *s, struct pvio_map **map)
 {
+	const struct vfu_dma *d = s->dma;
 	struct pvio_region *r;
 	unsigned int i, nr = 0;
 	int rc;
@@ -112,12 +127,17 @@ static int dma_build_map(const struct vfu_session *s, struct pvio_map **map)
 	r = calloc(s->nr_dma ? s->nr_dma : 1, sizeof(*r));
 	if (!r)
 		return -ENOMEM;
-	for (i = 0; i < s->nr_dma; i++) {
-		if (!s->dma[i].mapping)
+	for (i = 0; i < s->nr_dma; i++, d++) {
+		if (!d->mapping)
 			continue;
-		r[nr].gpa = s->dma[i].iova;
-		r[nr].size = s->dma[i].size;
-		r[nr].mapping = s->dma[i].mapping;
+		if (nr > 0 && dma_adjoins(&r[nr - 1], d)) {
+			r[nr - 1].size += d->size;
+			continue;
+		}
+		r[nr].gpa = d->iova;
+		r[nr].size = d->size;
+		r[nr].mapping = d->mapping;
+		r[nr].offset = d->offset;
 		nr++;
 	}
 	rc = pvio_map_create(r, nr, map);
@@ -188,38 +208,71 @@ static void map_is_set(struct vfu_session *s, int rc)
 	vfu_message_done(s, rc);
 }
 
+/* Map the file of @d, or share what is mapped of it.  -errno. */
+static int map_open(const struct vfu_session *s, struct vfu_dma *d, int fd)
+{
+	const struct vfu_dma *other = s->dma;
+	unsigned int i;
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	if (!pvio_range_ok(d->offset, d->size, (uint64_t)st.st_size))
+		return -EINVAL;
+	d->dev = st.st_dev;
+	d->ino = st.st_ino;
+	for (i = 0; i < s->nr_dma; i++, other++) {
+		if (!other->mapping || other->dev != d->dev ||
+		    other->ino != d->ino ||
+		    other->prot != d->prot ||
+		    !pvio_range_ok(d->offset, d->size,
+				   pvio_mapping_size(other->mapping)) ||
+		    pvio_mapping_is_lost(other->mapping))
+			continue;
+		d->mapping = other->mapping;
+		pvio_mapping_get(d->mapping);
+		return 0;
+	}
+	return pvio_mapping_create(fd, 0, (uint64_t)st.st_size, d->prot,
+				   &d->mapping);
+}
+
+static void map_insert(struct vfu_session *s, const struct vfu_dma *d)
+{
+	unsigned int i = dma_find(s, d->iova);
+
+	memmove(&s->dma[i + 1], &s->dma[i], (s->nr_dma - i) * sizeof(*s->dma));
+	s->dma[i] = *d;
+	s->nr_dma++;
+}
+
 int vfu_dma_map(struct vfu_session *s, struct vfu_message *msg)
 {
-	struct pvio_mapping *mapping = NULL;
+	struct vfu_dma d = { .mapping = NULL };
 	struct vfu_dma_map m;
-	unsigned int i;
 	int rc;
 
 	memcpy(&m, msg->payload, sizeof(m));
 	rc = map_check(s, &m);
-	if (rc == 0)
-		rc = dma_make_room(s);
-	if (rc == 0 && msg->fds.nr > 0 && m.flags & VFU_DMA_WRITABLE)
-		rc = pvio_mapping_create(msg->fds.fd[0], m.offset, m.size,
-					 PROT_READ | PROT_WRITE, &mapping);
 	if (rc < 0)
-		return rc == -EEXIST || rc == -EINVAL
-			       ? rc
-			       : vfu_refuse(s, rc, "%s", strerror(-rc));
-	i = dma_find(s, m.iova);
-	memmove(&s->dma[i + 1], &s->dma[i], (s->nr_dma - i) * sizeof(*s->dma));
-	s->dma[i] = (struct vfu_dma){
-		.iova = m.iova,
-		.size = m.size,
-		.mapping = mapping,
-	};
-	s->nr_dma++;
-	if (!mapping)
+		return rc;
+	d.iova = m.iova;
+	d.size = m.size;
+	d.offset = m.offset;
+	d.prot = (m.flags & VFU_DMA_READABLE ? PROT_READ : 0) |
+		 (m.flags & VFU_DMA_WRITABLE ? PROT_WRITE : 0);
+	rc = dma_make_room(s);
+	if (rc == 0 && msg->fds.nr > 0)
+		rc = map_open(s, &d, msg->fds.fd[0]);
+	if (rc < 0)
+		return vfu_refuse(s, rc, "%s", strerror(-rc));
+	map_insert(s, &d);
+	if (!d.mapping)
 		return VFU_DONE;
 	rc = dma_apply(s, map_is_set);
 	if (rc < 0) {
-		dma_put(&s->dma[i], 1);
-		dma_remove(s, i, 1);
+		dma_remove(s, dma_find(s, d.iova), 1);
+		dma_put(&d, 1);
 		return vfu_refuse(s, rc, "%s", strerror(-rc));
 	}
 	return VFU_LATER;

@@ -53,13 +53,16 @@ enum vfu_answer {
 #define VFU_MAX_MSG_FDS	   PVIO_STREAM_MAX_FDS
 #define VFU_MAX_XFER_BYTES VFU_DEFAULT_MAX_XFER_BYTES
 #define VFU_PAGE_BYTES	   4096
-#define VFU_MAX_DMA	   PVIO_MAP_MAX_REGIONS
+#define VFU_MAX_DMA	   PVIO_MAP_MANY_REGIONS
 
 /* A range of what the client calls memory. */
 struct vfu_dma {
 	uint64_t iova, size;
 	/* Reference; NULL: out of reach, since it came without a file. */
 	struct pvio_mapping *mapping;
+	uint64_t offset;      /* in the mapping, which is all of the file */
+	uint64_t dev, ino;    /* the file */
+	int prot;	      /* what the client lets us do there */
 };
 
 struct vfu_session {
