@@ -69,6 +69,19 @@ pvio_bench_SOURCES = \
 	tools/bench/report.h \
 	tools/bench/ring.c \
 	$(NULL)
+if HAVE_KVM
+pvio_bench_SOURCES += \
+	examples/tinyvmm/tinyvmm.h \
+	examples/tinyvmm/vm.c \
+	tools/bench/doorbell-guest.S \
+	tools/bench/doorbell-guest.h \
+	tools/bench/doorbell-kinds.c \
+	tools/bench/doorbell.c \
+	tools/bench/doorbell.h \
+	$(NULL)
+else
+pvio_bench_SOURCES += tools/bench/doorbell-none.c
+endif
 pvio_bench_LDADD = libguest.la libpvio-production.la $(library_libs)
 
 # --- files that name where things are installed ------------------------------

@@ -5,6 +5,7 @@
 
 guest_tests = \
 	tests/guests/boot.sh \
+	tests/guests/doorbell.sh \
 	tests/guests/uml.sh \
 	tests/guests/qemu-disk.sh \
 	tests/guests/qemu-net.sh \

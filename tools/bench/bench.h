@@ -9,6 +9,7 @@
 
 /* argv[0] is the subcommand.  Returns the exit status. */
 int bench_block(int argc, char **argv);
+int bench_doorbell(int argc, char **argv);
 int bench_kick(int argc, char **argv);
 int bench_net(int argc, char **argv);
 int bench_ring(int argc, char **argv);

@@ -17,6 +17,7 @@ static const struct bench_command {
 	const char *help;
 } bench_commands[] = {
 	{ "block", bench_block, "requests a second of a disk" },
+	{ "doorbell", bench_doorbell, "doorbells of this host's KVM" },
 	{ "kick", bench_kick, "what a doorbell costs, by transport" },
 	{ "net", bench_net, "frames a second of a network card" },
 	{ "ring", bench_ring, "virtqueues between two threads that poll" },
@@ -29,7 +30,7 @@ static void bench_usage(FILE *f)
 	fprintf(f, "usage: pvio-bench COMMAND [OPTION...]\n");
 	for (i = 0; i < sizeof(bench_commands) / sizeof(bench_commands[0]);
 	     i++)
-		fprintf(f, "  %-8s %s\n", bench_commands[i].name,
+		fprintf(f, "  %-9s %s\n", bench_commands[i].name,
 			bench_commands[i].help);
 	fprintf(f, "pvio-bench COMMAND --help tells its options.\n");
 }

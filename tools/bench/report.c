@@ -13,11 +13,13 @@ struct report_row {
 	char *name;
 	const char *unit;
 	double *value;
-	unsigned int nr;
+	unsigned int nr; /* 0: absent */
+	char *why;
 };
 
 struct bench_report {
 	const char *title;
+	const char *compared; /* unit; NULL: none */
 	struct report_row *row;
 	unsigned int nr;
 	bool no_memory;
@@ -41,6 +43,7 @@ void bench_report_destroy(struct bench_report *report)
 	for (i = 0; i < report->nr; i++) {
 		free(report->row[i].name);
 		free(report->row[i].value);
+		free(report->row[i].why);
 	}
 	free(report->row);
 	free(report);
@@ -66,6 +69,7 @@ static struct report_row *report_row(struct bench_report *report,
 		return NULL;
 	row->unit = unit;
 	row->value = NULL;
+	row->why = NULL;
 	row->nr = 0;
 	report->nr++;
 	return row;
@@ -88,6 +92,24 @@ void bench_report_add(struct bench_report *report, const char *name,
 	row->value[row->nr++] = value;
 }
 
+void bench_report_absent(struct bench_report *report, const char *name,
+			 const char *why)
+{
+	struct report_row *row = report_row(report, name, "");
+
+	if (row)
+		row->why = strdup(why);
+	if (!row || !row->why)
+		report->no_memory = true;
+	else
+		row->nr = 0;
+}
+
+void bench_report_compare(struct bench_report *report, const char *unit)
+{
+	report->compared = unit;
+}
+
 static int report_compare(const void *a, const void *b)
 {
 	double x = *(const double *)a, y = *(const double *)b;
@@ -103,6 +125,29 @@ static double report_median(const struct report_row *row)
 			     (row->value[mid - 1] + row->value[mid]) / 2;
 }
 
+static bool report_is_compared(const struct bench_report *report,
+			       const struct report_row *row)
+{
+	return report->compared && strcmp(row->unit, report->compared) == 0;
+}
+
+/* How many times the smallest @row is. */
+static double report_ratio(const struct bench_report *report,
+			   const struct report_row *row)
+{
+	double smallest = report_median(row);
+	unsigned int i;
+
+	for (i = 0; i < report->nr; i++) {
+		const struct report_row *other = &report->row[i];
+
+		if (other->nr && report_is_compared(report, other) &&
+		    report_median(other) < smallest)
+			smallest = report_median(other);
+	}
+	return report_median(row) / smallest;
+}
+
 static void report_print_json(const struct bench_report *report)
 {
 	unsigned int i, j;
@@ -111,16 +156,30 @@ static void report_print_json(const struct bench_report *report)
 	for (i = 0; i < report->nr; i++) {
 		const struct report_row *row = &report->row[i];
 
-		printf("%s\n  {\"name\": \"%s\", \"unit\": \"%s\", "
-		       "\"median\": %.6g, \"min\": %.6g, \"max\": %.6g, "
-		       "\"values\": [",
-		       i ? "," : "", row->name, row->unit, report_median(row),
-		       row->value[0], row->value[row->nr - 1]);
+		printf("%s\n  {\"name\": \"%s\", ", i ? "," : "", row->name);
+		if (row->nr == 0) {
+			printf("\"absent\": \"%s\"}", row->why);
+			continue;
+		}
+		printf("\"unit\": \"%s\", \"median\": %.6g, "
+		       "\"min\": %.6g, \"max\": %.6g, ",
+		       row->unit, report_median(row), row->value[0],
+		       row->value[row->nr - 1]);
+		if (report_is_compared(report, row))
+			printf("\"ratio\": %.3g, ",
+			       report_ratio(report, row));
+		printf("\"values\": [");
 		for (j = 0; j < row->nr; j++)
 			printf("%s%.6g", j ? ", " : "", row->value[j]);
 		printf("]}");
 	}
 	printf("\n]}\n");
+}
+
+/* Five digits, but no exponent where there are more before the point. */
+static void report_print_number(double value)
+{
+	printf(value < 99999.5 ? "  %10.5g" : "  %10.0f", value);
 }
 
 static void report_print_table(const struct bench_report *report)
@@ -136,9 +195,19 @@ static void report_print_table(const struct bench_report *report)
 	for (i = 0; i < report->nr; i++) {
 		const struct report_row *row = &report->row[i];
 
-		printf("  %-*s  %10.5g  %10.5g  %10.5g  %s\n", width,
-		       row->name, report_median(row), row->value[0],
-		       row->value[row->nr - 1], row->unit);
+		if (row->nr == 0) {
+			printf("  %-*s  not on this host: %s\n", width,
+			       row->name, row->why);
+			continue;
+		}
+		printf("  %-*s", width, row->name);
+		report_print_number(report_median(row));
+		report_print_number(row->value[0]);
+		report_print_number(row->value[row->nr - 1]);
+		printf("  %s", row->unit);
+		if (report_is_compared(report, row))
+			printf("  x %.2f", report_ratio(report, row));
+		printf("\n");
 	}
 }
 

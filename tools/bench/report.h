@@ -24,6 +24,15 @@ void bench_report_destroy(struct bench_report *report);
 void bench_report_add(struct bench_report *report, const char *name,
 		      const char *unit, double value);
 
+/* A row that stays empty, and why; both are copied. */
+void bench_report_absent(struct bench_report *report, const char *name,
+			 const char *why);
+/*
+ * Print, too, how many times the smallest median of the rows in @unit each of
+ * them is.
+ */
+void bench_report_compare(struct bench_report *report, const char *unit);
+
 /* Print it on stdout.  0, or -ENOMEM when figures are missing for that. */
 int bench_report_print(struct bench_report *report, bool json);
 
