@@ -4,8 +4,9 @@
  *
  * What word i of the disk (64 bits) says: i + seed in its low half, and the
  * complement of that in its high half, so that whoever reads the image from
- * outside can tell whether each is in its place.  seed=N is on the command
- * line, disk=read only reads.
+ * outside can tell whether each is in its place.  On the command line are
+ * seed=N, depth=N for how many requests at a time, disk=read to read only, and
+ * wait=interrupt for one request at a time and an interrupt for each.
  */
 #include "virtio.h"
 
@@ -13,7 +14,7 @@
 #include "core/virtio.h"
 
 #define QUEUE_SIZE   16
-#define SLOTS        4 /* requests at a time: 3 descriptors each */
+#define SLOTS        4 /* requests at a time, at most: 3 descriptors each */
 #define CHUNK_BYTES  4096u
 #define SECTOR_BYTES 512u
 /* From one word to the next: low half 1 more, high half 1 less. */
@@ -33,7 +34,8 @@ struct disk {
 	struct bare_queue *queue;
 	uint64_t bytes;
 	uint32_t seed;
-	unsigned int requests;
+	unsigned int depth, requests;
+	bool by_interrupt;
 	struct slot slot[SLOTS];
 };
 
@@ -75,13 +77,18 @@ static void slot_spoil(struct slot *slot)
 		slot->data[at / 8] = 0;
 }
 
-/* Wait for one answer. */
+/* Publish what was submitted, and wait for one answer. */
 static void disk_reap(struct disk *disk)
 {
 	struct slot *slot;
 	uint32_t len;
 
-	slot = bare_queue_wait(disk->queue, &len);
+	if (disk->by_interrupt) {
+		slot = bare_queue_exchange(disk->queue, &len);
+	} else {
+		bare_queue_publish(disk->queue);
+		slot = bare_queue_wait(disk->queue, &len);
+	}
 	if (slot->status != VIRTIO_BLK_S_OK)
 		bare_fail("disk: request %u at %lx: status %u",
 			  slot->header.type, slot->sector, slot->status);
@@ -123,18 +130,16 @@ static struct slot *disk_slot(struct disk *disk)
 	unsigned int i;
 
 	for (;;) {
-		for (i = 0; i < SLOTS; i++) {
+		for (i = 0; i < disk->depth; i++) {
 			if (!disk->slot[i].is_busy)
 				return &disk->slot[i];
 		}
-		bare_queue_publish(disk->queue);
 		disk_reap(disk);
 	}
 }
 
 static void disk_settle(struct disk *disk)
 {
-	bare_queue_publish(disk->queue);
 	while (guest_ring_outstanding(disk->queue->ring))
 		disk_reap(disk);
 }
@@ -169,13 +174,19 @@ static void disk_flush(struct disk *disk)
 
 void bare_block_test(struct bare_device *dev, const struct boot_info *boot)
 {
-	const char *seed = bare_option(boot, "seed");
 	struct disk disk = {
-		.seed = seed ? (uint32_t)bare_number(seed, NULL) : 0,
+		.seed = (uint32_t)bare_option_number(boot, "seed", 0),
+		.depth = (uint32_t)bare_option_number(boot, "depth", SLOTS),
 	};
 	struct bare_queue *queue;
 	unsigned int i;
 
+	disk.by_interrupt = bare_option_is(bare_option(boot, "wait"),
+					   "interrupt");
+	if (disk.by_interrupt)
+		disk.depth = 1;
+	if (disk.depth == 0 || disk.depth > SLOTS)
+		bare_fail("depth=%u", disk.depth);
 	disk.bytes = (dev->ops->read_config32(dev, 0) |
 		      (uint64_t)dev->ops->read_config32(dev, 4) << 32) *
 		     SECTOR_BYTES;
@@ -194,6 +205,5 @@ void bare_block_test(struct bare_device *dev, const struct boot_info *boot)
 	bare_print("ok disk: bytes=%u requests=%u kicks=%u sleeps=%u "
 		   "interrupts=%u\n",
 		   (unsigned int)disk.bytes, disk.requests, queue->kicks,
-		   queue->sleeps,
-		   dev->by_line ? dev->line_interrupts : queue->interrupts);
+		   queue->sleeps, bare_queue_interrupts(queue));
 }

@@ -3,7 +3,8 @@
  * main.c - a guest that tries a disk and a network card, and says how it went
  *
  *	bus=pci|mmio  irq=msix|line  ring=split|packed  event=1  indirect=1
- *	disk=write|read  seed=N  net=ask|answer  frames=N
+ *	disk=write|read  seed=N  depth=N  wait=interrupt  net=ask|answer
+ *	frames=N
  *
  * on the command line, in any order.  The devices tried are those named; the
  * last line is "ok" and the VM's exit status 0, or "not ok" and why, and 1.

@@ -152,14 +152,16 @@ static void card_answer(struct card *card, unsigned int frames)
 static unsigned int card_interrupts(const struct card *card,
 				    const struct bare_device *dev)
 {
-	return dev->by_line ? dev->line_interrupts
-			    : card->rx->interrupts + card->tx->interrupts;
+	unsigned int interrupts = bare_queue_interrupts(card->rx);
+
+	return dev->by_line ? interrupts
+			    : interrupts + bare_queue_interrupts(card->tx);
 }
 
 void bare_net_test(struct bare_device *dev, const struct boot_info *boot)
 {
-	const char *text = bare_option(boot, "frames");
-	unsigned int frames = text ? (unsigned int)bare_number(text, NULL) : 16;
+	unsigned int frames = (unsigned int)bare_option_number(boot, "frames",
+							       16);
 	struct card card = { .sent = 0 };
 	unsigned int i;
 

@@ -211,3 +211,11 @@ uint64_t bare_number(const char *text, const char **end)
 		*end = text;
 	return n;
 }
+
+uint64_t bare_option_number(const struct boot_info *boot, const char *key,
+			    uint64_t otherwise)
+{
+	const char *text = bare_option(boot, key);
+
+	return text ? bare_number(text, NULL) : otherwise;
+}

@@ -32,7 +32,11 @@ __attribute__((noreturn)) void bare_exit(uint8_t status);
 const char *bare_option(const struct boot_info *boot, const char *key);
 /* Is that what @value says?  False for NULL. */
 bool bare_option_is(const char *value, const char *word);
-/* The number there, decimal or 0x..., K and M understood; *end is after it. */
+/* The number that @key says, or @otherwise. */
+uint64_t bare_option_number(const struct boot_info *boot, const char *key,
+			    uint64_t otherwise);
+/* The number in @text, decimal or 0x..., K and M understood; *end is after it
+ * (NULL: of no interest). */
 uint64_t bare_number(const char *text, const char **end);
 
 /* What compilers take for granted. */

@@ -79,6 +79,14 @@ void *bare_queue_reap(struct bare_queue *queue, uint32_t *len);
 /* The same, asleep until there is one. */
 void *bare_queue_wait(struct bare_queue *queue, uint32_t *len);
 
+/*
+ * For one buffer at a time: publish it, and do not look at the ring before the
+ * interrupt came.
+ */
+void *bare_queue_exchange(struct bare_queue *queue, uint32_t *len);
+/* Interrupts so far; those of a line are not told apart by queue. */
+unsigned int bare_queue_interrupts(const struct bare_queue *queue);
+
 /* Tests of a device: they print a line, or end the guest. */
 void bare_block_test(struct bare_device *dev, const struct boot_info *boot);
 void bare_net_test(struct bare_device *dev, const struct boot_info *boot);

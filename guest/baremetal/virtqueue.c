@@ -4,6 +4,7 @@
  */
 #include "virtio.h"
 
+#include "core/barrier.h"
 #include "core/util.h"
 #include "core/virtio.h"
 
@@ -127,4 +128,43 @@ void *bare_queue_wait(struct bare_queue *queue, uint32_t *len)
 		bare_wait(queue_has_used, queue);
 		guest_ring_disable_notify(queue->ring);
 	}
+}
+
+unsigned int bare_queue_interrupts(const struct bare_queue *queue)
+{
+	const struct bare_device *dev = queue->dev;
+
+	/* Interrupt handlers write them. */
+	return pvio_load_once(dev->by_line ? &dev->line_interrupts
+					   : &queue->interrupts);
+}
+
+struct bare_sleeper {
+	const struct bare_queue *queue;
+	unsigned int interrupts; /* when it went to sleep */
+};
+
+static bool sleeper_was_interrupted(void *arg)
+{
+	const struct bare_sleeper *sleeper = arg;
+
+	return bare_queue_interrupts(sleeper->queue) != sleeper->interrupts;
+}
+
+void *bare_queue_exchange(struct bare_queue *queue, uint32_t *len)
+{
+	struct bare_sleeper sleeper = {
+		.queue = queue,
+		.interrupts = bare_queue_interrupts(queue),
+	};
+	void *cookie;
+
+	guest_ring_enable_notify(queue->ring);
+	bare_queue_publish(queue);
+	queue->sleeps++;
+	bare_wait(sleeper_was_interrupted, &sleeper);
+	cookie = bare_queue_reap(queue, len);
+	if (!cookie)
+		bare_fail("queue %u: an interrupt for nothing", queue->index);
+	return cookie;
 }
