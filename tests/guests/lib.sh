@@ -230,7 +230,8 @@ program()
 	local p
 	for p in "$PVIO_BUILD/$1" "$PVIO_BUILD/tools/$1" \
 		"$PVIO_BUILD/tests/guests/$1" \
-		"$PVIO_BUILD/examples/tinyvmm/$1"; do
+		"$PVIO_BUILD/examples/tinyvmm/$1" \
+		"$PVIO_BUILD/guest/baremetal/$1"; do
 		[ ! -x "$p" ] || {
 			echo "$p"
 			return

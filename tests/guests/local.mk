@@ -15,8 +15,15 @@ guest_tests = \
 	tests/libvirt/libvirt.sh \
 	$(NULL)
 
+# Seconds, and nothing to install: wherever there is KVM.
+kvm_tests = tests/guests/tinyvmm-baremetal.sh
+if HAVE_KVM
+TESTS += $(kvm_tests)
+endif
+
 EXTRA_DIST += \
 	$(guest_tests) \
+	$(kvm_tests) \
 	tests/guests/README.md \
 	tests/guests/boot-sector.S \
 	tests/guests/demo.sh \
