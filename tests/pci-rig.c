@@ -59,7 +59,7 @@ static const struct pvio_pci_host host = {
 
 /* --- life -------------------------------------------------------------------- */
 
-static void rig_alloc_buffer(void)
+void pci_rig_alloc_buffer(void)
 {
 	prig.out = guest_alloc(&prig.mem, 64, 8, &prig.seg[0].gpa);
 	prig.in = guest_alloc(&prig.mem, 64, 8, &prig.seg[1].gpa);
@@ -97,7 +97,7 @@ static void rig_open(void)
 					    prig.mem.region[0].fd, 0, 0),
 			 0);
 	ck_assert_int_eq(pvio_device_set_memory_list(prig.dev, prig.list), 0);
-	rig_alloc_buffer();
+	pci_rig_alloc_buffer();
 }
 
 void pci_rig_setup(void)

@@ -104,6 +104,9 @@ void cfg_write(size_t offset, size_t len, uint32_t value);
 uint64_t reg_read(uint64_t offset, size_t len);
 void reg_write(uint64_t offset, size_t len, uint64_t value);
 
+/* Allocate the buffer anew: after memory was reset. */
+void pci_rig_alloc_buffer(void);
+
 /* Do all there is to do, on the workers that are ours to step. */
 void pci_rig_step(void);
 

@@ -113,6 +113,30 @@ tests_unit_check_pci_threads_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_check_pci_threads_LDFLAGS = $(rig_ldflags)
 tests_unit_check_pci_threads_LDADD = $(test_libs)
 
+check_PROGRAMS += tests/hostile/check_pci
+TESTS += tests/hostile/check_pci
+tests_hostile_check_pci_SOURCES = tests/hostile/check_pci.c $(pci_rig_sources)
+tests_hostile_check_pci_CPPFLAGS = $(rig_cppflags)
+tests_hostile_check_pci_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_hostile_check_pci_LDFLAGS = $(rig_ldflags)
+tests_hostile_check_pci_LDADD = $(test_libs)
+
+check_PROGRAMS += tests/hostile/check_pci_config
+TESTS += tests/hostile/check_pci_config
+tests_hostile_check_pci_config_SOURCES = tests/hostile/check_pci_config.c $(pci_rig_sources)
+tests_hostile_check_pci_config_CPPFLAGS = $(rig_cppflags)
+tests_hostile_check_pci_config_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_hostile_check_pci_config_LDFLAGS = $(rig_ldflags)
+tests_hostile_check_pci_config_LDADD = $(test_libs)
+
+check_PROGRAMS += tests/unit/check_memory_list
+TESTS += tests/unit/check_memory_list
+tests_unit_check_memory_list_SOURCES = tests/unit/check_memory_list.c $(pci_rig_sources)
+tests_unit_check_memory_list_CPPFLAGS = $(rig_cppflags)
+tests_unit_check_memory_list_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_check_memory_list_LDFLAGS = $(rig_ldflags)
+tests_unit_check_memory_list_LDADD = $(test_libs)
+
 mmio_rig_sources = tests/mmio-rig.c tests/mmio-rig.h tests/device/probe.h
 check_PROGRAMS += tests/unit/check_mmio
 TESTS += tests/unit/check_mmio

@@ -170,6 +170,8 @@ START_TEST(a_bus_reset_returns_when_memory_is_touched_no_more)
 	pci_rig_run(0);
 	hold_one();
 	cpu_begin(&cpu, bus_reset);
+	while (cfg_read(0, 2) != 0xffff)
+		;
 	ck_assert_uint_eq(pvio_load_acquire(&cpu.done), 0);
 	pci_rig_release(0);
 	cpu_end(&cpu);
@@ -244,7 +246,6 @@ START_TEST(a_reset_drops_a_queue_reset_that_waits)
 	give_a_chance();
 	reg_write(REG_QUEUE_SELECT, 2, 1);
 	reg_write(REG_QUEUE_RESET, 2, 1);
-	ck_assert_uint_eq(reg_read(REG_QUEUE_RESET, 2), 1);
 	reg_write(REG_STATUS, 1, 0);
 	pci_rig_release(0);
 	cpu_end(&memory);
