@@ -204,6 +204,20 @@ free_dev:
 	return rc;
 }
 
+/* From the root of @file, which is closed. */
+static int device_create_file(const char *name, struct pvio_config_file *file,
+			      struct pvio_worker *control,
+			      struct pvio_worker *const workers[],
+			      unsigned int nr_workers, struct pvio_device **dev)
+{
+	int rc;
+
+	rc = pvio_device_create_from(name, pvio_config_root(file), control,
+				     workers, nr_workers, dev);
+	pvio_config_close(file);
+	return rc;
+}
+
 int pvio_device_create(const char *name, const char *config,
 		       struct pvio_worker *control,
 		       struct pvio_worker *const workers[],
@@ -215,10 +229,8 @@ int pvio_device_create(const char *name, const char *config,
 	rc = pvio_config_parse(name, config, &file);
 	if (rc < 0)
 		return rc;
-	rc = pvio_device_create_from(name, pvio_config_root(file), control,
-				     workers, nr_workers, dev);
-	pvio_config_close(file);
-	return rc;
+	return device_create_file(name, file, control, workers, nr_workers,
+				  dev);
 }
 
 int pvio_device_create_options(const char *name,
@@ -234,10 +246,8 @@ int pvio_device_create_options(const char *name,
 	rc = pvio_config_options(name, options, &file);
 	if (rc < 0)
 		return rc;
-	rc = pvio_device_create_from(name, pvio_config_root(file), control,
-				     workers, nr_workers, dev);
-	pvio_config_close(file);
-	return rc;
+	return device_create_file(name, file, control, workers, nr_workers,
+				  dev);
 }
 
 int pvio_device_start(struct pvio_device *dev)
