@@ -13,11 +13,14 @@ fuzz_targets = \
 	net \
 	packed \
 	split \
+	vfio_user \
+	vfio_version \
 	vhost_user \
 	$(NULL)
 FUZZ_TARGETS = $(fuzz_targets)
 
-EXTRA_DIST += tests/fuzz/run.sh tests/fuzz/corpus tests/fuzz/config.dict
+EXTRA_DIST += tests/fuzz/run.sh tests/fuzz/corpus tests/fuzz/config.dict \
+	tests/fuzz/vfio_version.dict
 replay_cppflags = $(test_cppflags) \
 	-DCORPUS=\"$(abs_srcdir)/tests/fuzz/corpus/
 
@@ -44,6 +47,20 @@ TESTS += tests/fuzz/replay_net
 tests_fuzz_replay_net_SOURCES = tests/fuzz/replay.c tests/fuzz/fuzz_net.c
 tests_fuzz_replay_net_CPPFLAGS = $(replay_cppflags)net\"
 tests_fuzz_replay_net_LDADD = $(test_libs)
+
+check_PROGRAMS += tests/fuzz/replay_vfio_user
+TESTS += tests/fuzz/replay_vfio_user
+tests_fuzz_replay_vfio_user_SOURCES = tests/fuzz/replay.c \
+	tests/fuzz/fuzz_vfio_user.c
+tests_fuzz_replay_vfio_user_CPPFLAGS = $(replay_cppflags)vfio_user\"
+tests_fuzz_replay_vfio_user_LDADD = $(test_libs)
+
+check_PROGRAMS += tests/fuzz/replay_vfio_version
+TESTS += tests/fuzz/replay_vfio_version
+tests_fuzz_replay_vfio_version_SOURCES = tests/fuzz/replay.c \
+	tests/fuzz/fuzz_vfio_version.c
+tests_fuzz_replay_vfio_version_CPPFLAGS = $(replay_cppflags)vfio_version\"
+tests_fuzz_replay_vfio_version_LDADD = $(test_libs)
 
 check_PROGRAMS += tests/fuzz/replay_vhost_user
 TESTS += tests/fuzz/replay_vhost_user
