@@ -10,8 +10,10 @@ fuzz_targets = \
 	config \
 	inflight \
 	memory \
+	mmio \
 	net \
 	packed \
+	pci \
 	split \
 	vfio_user \
 	vfio_version \
@@ -89,6 +91,20 @@ tests_fuzz_replay_split_SOURCES = tests/fuzz/replay.c tests/fuzz/fuzz_ring.h \
 	tests/fuzz/fuzz_split.c
 tests_fuzz_replay_split_CPPFLAGS = $(replay_cppflags)split\"
 tests_fuzz_replay_split_LDADD = $(test_libs)
+
+check_PROGRAMS += tests/fuzz/replay_mmio
+TESTS += tests/fuzz/replay_mmio
+tests_fuzz_replay_mmio_SOURCES = tests/fuzz/replay.c tests/fuzz/fuzz_mmio.c \
+	tests/fuzz/fuzz_registers.h
+tests_fuzz_replay_mmio_CPPFLAGS = $(replay_cppflags)mmio\"
+tests_fuzz_replay_mmio_LDADD = $(test_libs)
+
+check_PROGRAMS += tests/fuzz/replay_pci
+TESTS += tests/fuzz/replay_pci
+tests_fuzz_replay_pci_SOURCES = tests/fuzz/replay.c tests/fuzz/fuzz_pci.c \
+	tests/fuzz/fuzz_registers.h
+tests_fuzz_replay_pci_CPPFLAGS = $(replay_cppflags)pci\"
+tests_fuzz_replay_pci_LDADD = $(test_libs)
 
 fuzz:
 	@FUZZ_CC='$(FUZZ_CC)' FUZZ_SECONDS='$(FUZZ_SECONDS)' \
