@@ -10,6 +10,7 @@ EXTRA_DIST += \
 	tests/hostile/vhost-user-hostile.h \
 	tests/lsan.supp \
 	tests/net_rig.h \
+	tests/socket-disk.h \
 	tests/socket-rig.h \
 	tests/vfio-user-rig.h \
 	tests/vhost-user-disk.h \
