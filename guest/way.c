@@ -6,6 +6,7 @@
 
 #include "device-mmio.h"
 #include "device-pci.h"
+#include "device-vfio-user.h"
 #include "vhost-user.h"
 
 #include <stdio.h>
@@ -101,6 +102,17 @@ static int open_mmio_write(const struct guest_way_setup *setup,
 					   gd);
 }
 
+static int open_vfio_user(const struct guest_way_setup *setup,
+			  struct guest_device **gd)
+{
+	const struct guest_pci_options options = { .step = setup->step };
+	char path[128];
+
+	socket_path(setup->dir, path, sizeof(path));
+	return guest_device_open_vfio_user_with(path, setup->mem, &options,
+						gd);
+}
+
 static const struct guest_way_row {
 	const char *name;
 	const char *type, *keys; /* of the transport */
@@ -138,6 +150,15 @@ static const struct guest_way_row {
 	[GUEST_WAY_MMIO_WRITE] = {
 		.name = "mmio-write", .type = "mmio", .keys = "",
 		.open = open_mmio_write,
+	},
+	[GUEST_WAY_VFIO_USER] = {
+		.name = "vfio-user", .type = "vfio-user", .keys = "",
+		.has_socket = true, .open = open_vfio_user,
+	},
+	[GUEST_WAY_VFIO_USER_POLL] = {
+		.name = "vfio-user-poll", .type = "vfio-user",
+		.keys = "doorbell = \"poll\"; ", .has_socket = true,
+		.is_polled = true, .open = open_vfio_user,
 	},
 };
 

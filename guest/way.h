@@ -23,6 +23,8 @@ enum guest_way {
 	GUEST_WAY_PCI_INTX,  /* one interrupt line, register writes */
 	GUEST_WAY_MMIO,
 	GUEST_WAY_MMIO_WRITE,
+	GUEST_WAY_VFIO_USER,	  /* doorbells are messages */
+	GUEST_WAY_VFIO_USER_POLL, /* doorbells are memory nobody looks at */
 	GUEST_NR_WAYS
 };
 

@@ -188,9 +188,10 @@ START_TEST(port_that_makes_up_addresses_keeps_the_others_known)
 		frame[11] = (uint8_t)i;
 		ck_assert_int_eq(guest_net_send(c.net, 0, NULL, frame, 100), 0);
 		if (i % 16 == 15)
-			rig_step();
+			ck_assert_int_eq(guest_net_sent(c.net, 0,
+							RIG_TIMEOUT_MS),
+					 0);
 	}
-	rig_step();
 	send_from(&a, 0x77, 0x0a);
 	rig_expect(&b, 0, frame, 100);
 	rig_expect_none(&c, 0);
@@ -284,6 +285,7 @@ START_TEST(port_on_another_worker_is_refused)
 
 	guest_up(&a, 'a', "", &plain);
 	ck_assert_int_eq(pvio_worker_create("other", &other), 0);
+	ck_assert_int_eq(pvio_worker_start(other), 0);
 	ck_assert_int_eq(rig_create_on(&b, "b",
 				       "type = \"switch\"; switch = \"lan\";",
 				       "", &other, 1),
