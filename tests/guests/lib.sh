@@ -425,22 +425,23 @@ qemu_start()
 	pids+=("$guest")
 }
 
-# nested_start NAME FILE...: a guest that has KVM itself, with tinyvmm and the
-# files in its root (a kernel as /vmlinuz); sets $guest
+# nested_start NAME FILE...: a guest that has KVM itself, with tinyvmm, and the
+# files and its own kernel (/vmlinuz) in its root; sets $guest
 nested_start()
 {
 	local name=$1 file
 
 	shift
+	have busybox cpio
+	qemu_get
 	mkdir -p "$name.root"
 	with_libraries "$(program tinyvmm)" "$name.root"
+	cp "$vmlinuz" "$name.root/vmlinuz"
 	for file; do
 		cp "$file" "$name.root/"
 	done
-	[ ! -e "$name.root/${vmlinuz##*/}" ] ||
-		mv "$name.root/${vmlinuz##*/}" "$name.root/vmlinuz"
 	initramfs nested "$name"
-	qemu-system-x86_64 -accel tcg -nodefaults -nographic -no-reboot -m 1024 \
+	"${qemu[@]}" -accel tcg -nodefaults -nographic -no-reboot -m 1024 \
 		-cpu max -smp 2 -serial stdio -kernel "$vmlinuz" \
 		-initrd "$name.initrd" -append "$kernel_args" \
 		>"$name.console" 2>"$name.log" </dev/null &

@@ -77,11 +77,11 @@ linux_case()
 	local interrupts=$1
 
 	shift
-	have qemu-system-x86_64 busybox cpio
+	have busybox cpio
 	kernel_get
 	second_steps
 	first_steps "$@"
-	nested_start first "$vmlinuz" second.initrd
+	nested_start first second.initrd
 	guest_done first "$guest" 120
 	echo "exits: $(count io) io, $(count mmio) mmio," \
 		"$(count notify_exits) of them kicks; queues:" \
