@@ -185,6 +185,13 @@ tests_unit_check_block_file_CPPFLAGS = $(test_cppflags)
 tests_unit_check_block_file_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_check_block_file_LDADD = $(test_libs)
 
+check_PROGRAMS += tests/unit/check_ways
+TESTS += tests/unit/check_ways
+tests_unit_check_ways_SOURCES = tests/unit/check_ways.c $(block_rig)
+tests_unit_check_ways_CPPFLAGS = $(test_cppflags)
+tests_unit_check_ways_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_check_ways_LDADD = $(test_libs)
+
 block_rig = tests/block-faulty.h tests/block-rig.c tests/block-rig.h \
 	tests/plugins/block-faulty.h
 block_plugins = -DPVIO_TEST_PLUGIN_DIR='"$(abs_builddir)/tests/plugins/.libs"'
