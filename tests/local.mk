@@ -5,6 +5,7 @@
 EXTRA_DIST += \
 	tests/bench/block \
 	tests/bench/net \
+	tests/bench/transports \
 	tests/check_main.h \
 	tests/hostile/vfio-user-hostile.h \
 	tests/hostile/vhost-user-hostile.h \
