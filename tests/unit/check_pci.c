@@ -677,12 +677,31 @@ START_TEST(vectors_out_of_range_are_a_configuration_error)
 					    prig.control, &prig.control, 1,
 					    &dev),
 			 -EINVAL);
-	ck_assert_int_eq(pvio_device_create("other",
-					    "model = \"probe\"; transport = { "
+}
+END_TEST
+
+START_TEST(without_vectors_there_is_no_msix)
+{
+	struct pvio_device *dev;
+	uint32_t at;
+
+	ck_assert_int_eq(pvio_device_create("rng",
+					    "model = \"rng\"; transport = { "
 					    "type = \"pci\"; vectors = 0; };",
 					    prig.control, &prig.control, 1,
 					    &dev),
-			 -EINVAL);
+			 0);
+	prig.pci = pvio_pci_of(dev);
+	for (at = cfg_read(0x34, 1); at; at = cfg_read(at + 1, 1))
+		ck_assert_uint_ne(cfg_read(at, 1), 0x11);
+	ck_assert_uint_ne(find_virtio(1), 0);
+	cfg_write(CFG_BAR0, 4, 0xffffffff);
+	ck_assert_uint_eq(cfg_read(CFG_BAR0, 4), 0);
+	ck_assert_uint_eq(pvio_pci_bar_size(prig.pci, 0), 0);
+	reg_write(REG_CONFIG_VECTOR, 2, 0);
+	ck_assert_uint_eq(reg_read(REG_CONFIG_VECTOR, 2), 0xffff);
+	prig.pci = pvio_pci_of(prig.dev);
+	pvio_device_destroy(dev);
 }
 END_TEST
 
@@ -710,4 +729,5 @@ CHECK_MAIN("pci", pci_rig_setup, pci_rig_teardown,
 	   in_d3_nothing_is_served_and_nothing_is_forgotten,
 	   messages_pend_while_the_function_is_no_bus_master,
 	   the_host_is_set_before_the_start, counters_say_how_interrupts_went,
-	   vectors_out_of_range_are_a_configuration_error)
+	   vectors_out_of_range_are_a_configuration_error,
+	   without_vectors_there_is_no_msix)

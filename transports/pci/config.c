@@ -197,7 +197,8 @@ static void config_put_header(struct pvio_pci *pci)
 	put32(config, CONFIG_REVISION,
 	      VIRTIO_REVISION | config_class(id) << 8);
 	pci->mask[CONFIG_CACHE_LINE] = 0xff;
-	config_put_bar(pci, PCI_BAR_MSIX, 0);
+	if (pci->msix.nr > 0)
+		config_put_bar(pci, PCI_BAR_MSIX, 0);
 	config_put_bar(pci, PCI_BAR_VIRTIO, BAR_64 | BAR_PREFETCH);
 	put16(config, CONFIG_SUBSYSTEM_VENDOR, VIRTIO_VENDOR);
 	put16(config, CONFIG_SUBSYSTEM, VIRTIO_SUBSYSTEM);
@@ -212,6 +213,17 @@ static void config_put_cap(struct pvio_pci *pci, unsigned int *last,
 	pci->config[*last] = (uint8_t)at;
 	pci->config[at] = id;
 	*last = at + 1;
+}
+
+static void config_put_msix(struct pvio_pci *pci, unsigned int *last)
+{
+	uint8_t *config = pci->config;
+
+	config_put_cap(pci, last, CAP_MSIX, CAP_ID_MSIX);
+	put16(config, MSIX_CONTROL, (uint16_t)(pci->msix.nr - 1));
+	put16(pci->mask, MSIX_CONTROL, MSIX_MASK | MSIX_ENABLE);
+	put32(config, CAP_MSIX + 4, PCI_BAR_MSIX);
+	put32(config, CAP_MSIX + 8, PVIO_MSIX_PBA_OFFSET | PCI_BAR_MSIX);
 }
 
 static void config_put_virtio(struct pvio_pci *pci, unsigned int *last,
@@ -259,12 +271,8 @@ void pci_config_init(struct pvio_pci *pci)
 	memset(pci->mask, 0, sizeof(pci->mask));
 	config_put_header(pci);
 
-	config_put_cap(pci, &last, CAP_MSIX, CAP_ID_MSIX);
-	put16(config, MSIX_CONTROL, (uint16_t)(pci->msix.nr - 1));
-	put16(pci->mask, MSIX_CONTROL, MSIX_MASK | MSIX_ENABLE);
-	put32(config, CAP_MSIX + 4, PCI_BAR_MSIX);
-	put32(config, CAP_MSIX + 8, PVIO_MSIX_PBA_OFFSET | PCI_BAR_MSIX);
-
+	if (pci->msix.nr > 0)
+		config_put_msix(pci, &last);
 	config_put_virtio(pci, &last, CAP_COMMON, VIRTIO_CAP_COMMON,
 			  PCI_COMMON_OFFSET, PCI_COMMON_BYTES);
 	config_put_virtio(pci, &last, CAP_ISR, VIRTIO_CAP_ISR, PCI_ISR_OFFSET,

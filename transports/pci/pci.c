@@ -78,7 +78,8 @@ int pci_init(struct pvio_pci *pci, struct pvio_device *dev,
 	memset(pci, 0, sizeof(*pci));
 	pci->dev = dev;
 	pvio_accesses_init(&pci->accesses, dev);
-	rc = pvio_config_uint_opt(cfg, "vectors", 1, PVIO_MSIX_MAX_VECTORS,
+	/* 0: INTx, and neither capability nor BAR of MSI-X. */
+	rc = pvio_config_uint_opt(cfg, "vectors", 0, PVIO_MSIX_MAX_VECTORS,
 				  &vectors);
 	if (rc < 0)
 		return rc;
