@@ -53,7 +53,8 @@ enum vfu_answer {
 #define VFU_MAX_MSG_FDS	   PVIO_STREAM_MAX_FDS
 #define VFU_MAX_XFER_BYTES VFU_DEFAULT_MAX_XFER_BYTES
 #define VFU_PAGE_BYTES	   4096
-#define VFU_MAX_DMA	   PVIO_MAP_MANY_REGIONS
+#define VFU_MAX_DMA	   8192
+static_assert(VFU_MAX_DMA <= PVIO_MAP_MANY_REGIONS, "all are in one map");
 
 /* A range of what the client calls memory. */
 struct vfu_dma {
