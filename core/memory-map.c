@@ -39,6 +39,19 @@ static int region_compare(const void *a, const void *b)
 	return ra->gpa < rb->gpa ? -1 : ra->gpa > rb->gpa;
 }
 
+/* Who keeps a sorted list, and changes one, shall not pay for sorting all. */
+static void regions_sort(struct pvio_region *r, uint32_t nr)
+{
+	uint32_t i;
+
+	for (i = 1; i < nr; i++) {
+		if (r[i - 1].gpa <= r[i].gpa)
+			continue;
+		qsort(r, nr, sizeof(*r), region_compare);
+		return;
+	}
+}
+
 static bool regions_overlap(uint64_t a, uint64_t a_size, uint64_t b,
 			    uint64_t b_size)
 {
@@ -86,7 +99,7 @@ int pvio_map_create(const struct pvio_region *regions, unsigned int nr,
 	map->lost_hint = &pvio_sigbus_any_lost;
 	if (nr) {
 		memcpy(map->region, regions, nr * sizeof(*regions));
-		qsort(map->region, nr, sizeof(*regions), region_compare);
+		regions_sort(map->region, nr);
 	}
 	rc = map_check_overlap(map);
 	if (rc < 0) {

@@ -163,6 +163,77 @@ free_mapping:
 	return rc;
 }
 
+/* --- several regions as one ------------------------------------------------- */
+
+/* Map whole pages from @gpa on, as many of @len bytes as one region has, at @to. */
+static int join_piece(const struct pvio_map *map, uint64_t gpa, uint64_t len,
+		      size_t page, int prot, uint8_t *to, uint64_t *done)
+{
+	const struct pvio_region *r = pvio_map_find(map, gpa);
+	const struct pvio_mapping *m;
+	uint64_t offset;
+
+	if (!r || r->mapping->fd < 0 || (r->prot & prot) != prot)
+		return -EFAULT;
+	m = r->mapping;
+	*done = pvio_min(len, r->size - (gpa - r->gpa));
+	offset = m->file_end - m->size + r->offset + (gpa - r->gpa);
+	if (((*done | offset) & (page - 1)) != 0)
+		return -EFAULT;
+	if (mmap(to, *done, prot, MAP_SHARED | MAP_NORESERVE | MAP_FIXED,
+		 m->fd, (off_t)offset) == MAP_FAILED)
+		return -errno;
+	return 0;
+}
+
+int pvio_map_join(const struct pvio_map *map, uint64_t gpa, uint64_t len,
+		  int prot, struct pvio_mapping **joined)
+{
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	uint64_t before = gpa & (page - 1), at, done;
+	struct pvio_mapping *m;
+	int rc = 0;
+
+	if (len == 0 || len > SIZE_MAX / 2 || gpa > UINT64_MAX - len - page)
+		return -EFAULT;
+	m = calloc(1, sizeof(*m));
+	if (!m)
+		return -ENOMEM;
+	m->refs = 1;
+	m->size = len;
+	m->fd = -1;
+	m->prot = prot;
+	m->area_len = (before + len + page - 1) & ~(page - 1);
+	m->area = mmap(NULL, m->area_len, PROT_NONE,
+		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (m->area == MAP_FAILED) {
+		rc = -errno;
+		goto free_mapping;
+	}
+	m->host = (uint8_t *)m->area + before;
+	for (at = 0; at < m->area_len && rc == 0; at += done)
+		rc = join_piece(map, gpa - before + at, m->area_len - at, page,
+				prot, (uint8_t *)m->area + at, &done);
+	if (rc < 0)
+		goto unmap;
+	madvise(m->area, m->area_len, MADV_DONTDUMP);
+	m->slot = pvio_sigbus_watch(m->area, m->area_len, page, prot);
+	if (m->slot < 0) {
+		rc = m->slot;
+		goto unmap;
+	}
+	*joined = m;
+	return 0;
+
+unmap:
+	munmap(m->area, m->area_len);
+free_mapping:
+	free(m);
+	return rc;
+}
+
+/* --- the program's memory, and all of them ----------------------------------- */
+
 int pvio_mapping_wrap(void *host, uint64_t size, struct pvio_mapping **mapping)
 {
 	struct pvio_mapping *m;

@@ -166,6 +166,15 @@ int pvio_map_iov(const struct pvio_map *map, const struct pvio_region **hint,
 bool pvio_map_allows(const struct pvio_map *map, uint64_t gpa, uint64_t len,
 		     int prot);
 
+/*
+ * A mapping of its own of @len bytes at @gpa, for those that lie in several
+ * regions and have to be in one piece: a ring that a vIOMMU cuts into pages.
+ * -EFAULT: not all of them are in files, in whole pages, that @prot allows;
+ * -ENOMEM, -ENOSPC, or what mmap says.  Any thread.  pvio_mapping_put() it.
+ */
+int pvio_map_join(const struct pvio_map *map, uint64_t gpa, uint64_t len,
+		  int prot, struct pvio_mapping **joined);
+
 /* A front-end's address as a gpa.  -EFAULT unless one region has it all. */
 int pvio_map_uva_to_gpa(const struct pvio_map *map, uint64_t uva, uint64_t len,
 			uint64_t *gpa);

@@ -52,6 +52,14 @@ static inline bool chain_may_access(const struct pvio_vq *vq, uint64_t gpa,
 	return likely(!vq->limited) || pvio_map_allows(vq->map, gpa, len, prot);
 }
 
+/* Has a file of the queue's memory shrunk under it?  Of the ring's own, too. */
+bool pvio_vq_find_lost(const struct pvio_vq *vq) pvio_cold;
+static inline bool vq_is_lost(const struct pvio_vq *vq)
+{
+	return unlikely(pvio_load_once(vq->map->lost_hint)) &&
+	       pvio_vq_find_lost(vq);
+}
+
 /* Add one descriptor's buffer.  CHAIN_OK or CHAIN_REFUSE(). */
 static inline int chain_add(struct pvio_vq *vq, struct pvio_chain *chain,
 			    struct chain_builder *b, uint64_t gpa,

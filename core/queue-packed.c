@@ -125,7 +125,7 @@ static inline bool packed_look(struct pvio_vq *vq, uint64_t *word)
 	if (likely(packed_is_available(packed_flags(*word), vq->avail_wrap)))
 		return true;
 	/* A page that went away reads as 0, which is not available. */
-	if (unlikely(pvio_map_is_lost(vq->map)))
+	if (unlikely(vq_is_lost(vq)))
 		pvio_vq_break(vq, "guest memory is gone");
 	return false;
 }

@@ -77,7 +77,7 @@ static bool split_look(struct pvio_vq *vq)
 
 	/* Barrier A: entries and descriptors are read after this index. */
 	vq->avail_seen = le16toh(pvio_guest_index_acquire(&avail->idx));
-	if (unlikely(pvio_map_is_lost(vq->map))) {
+	if (unlikely(vq_is_lost(vq))) {
 		pvio_vq_break(vq, "guest memory is gone");
 		return false;
 	}

@@ -432,45 +432,77 @@ static int vq_alloc(struct pvio_vq *vq)
 	return 0;
 }
 
+bool pvio_vq_find_lost(const struct pvio_vq *vq)
+{
+	unsigned int i;
+
+	for (i = 0; i < PVIO_VQ_AREAS; i++)
+		if (vq->joined[i] && pvio_mapping_has_faulted(vq->joined[i]))
+			return true;
+	return pvio_map_find_lost(vq->map);
+}
+
+static void vq_drop_areas(struct pvio_vq *vq)
+{
+	unsigned int i;
+
+	for (i = 0; i < PVIO_VQ_AREAS; i++) {
+		pvio_mapping_put(vq->joined[i]);
+		vq->joined[i] = NULL;
+	}
+	vq->desc = vq->driver = vq->device = NULL;
+}
+
 /*
- * One area of the ring: in one region, which can be accessed as we do, and
+ * One area of the ring: in one piece, which can be accessed as we do, and
  * aligned here as in the guest.
  */
-static int vq_area(struct pvio_vq *vq, uint64_t gpa, uint64_t len,
-		   unsigned int align, int prot, void **area)
+static int vq_area(struct pvio_vq *vq, unsigned int index, uint64_t gpa,
+		   uint64_t len, unsigned int align, int prot)
 {
+	void **const areas[] = { &vq->desc, &vq->driver, &vq->device };
+	void *area;
+
+	static_assert(pvio_array_size(areas) == PVIO_VQ_AREAS, "all of them");
 	if (gpa % align != 0)
 		return -EINVAL;
-	*area = pvio_map_at(vq->map, &vq->hint, gpa, len);
-	if (!*area || (vq->hint->prot & prot) != prot)
+	area = pvio_map_at(vq->map, &vq->hint, gpa, len);
+	if (area && (vq->hint->prot & prot) != prot)
 		return -EFAULT;
-	return (uintptr_t)*area % align != 0 ? -EINVAL : 0;
+	if (!area) {
+		if (pvio_map_join(vq->map, gpa, len, prot,
+				  &vq->joined[index]) < 0)
+			return -EFAULT;
+		area = pvio_mapping_host(vq->joined[index]);
+	}
+	*areas[index] = area;
+	return (uintptr_t)area % align != 0 ? -EINVAL : 0;
 }
 
 /* (virtio 1.4, 2.7 and 2.8) */
 static int vq_areas(struct pvio_vq *vq, const struct pvio_vq_setup *setup)
 {
+	const uint64_t used = sizeof(struct vring_used_elem);
 	uint64_t size = vq->size, event = vq->event_idx ? 2 : 0;
 	const int both = PROT_READ | PROT_WRITE;
 	int rc;
 
 	/* A packed ring is read and written in place. */
-	rc = vq_area(vq, setup->desc, size * sizeof(struct vring_desc), 16,
-		     vq->packed ? both : PROT_READ, &vq->desc);
+	rc = vq_area(vq, 0, setup->desc, size * sizeof(struct vring_desc), 16,
+		     vq->packed ? both : PROT_READ);
+	if (rc == 0)
+		rc = vq_area(vq, 1, setup->driver,
+			     vq->packed ? sizeof(struct vring_packed_desc_event)
+					: 4 + size * 2 + event,
+			     vq->packed ? 4 : 2, PROT_READ);
+	if (rc == 0)
+		rc = vq_area(vq, 2, setup->device,
+			     vq->packed ? sizeof(struct vring_packed_desc_event)
+					: 4 + size * used + event,
+			     4, both);
 	if (rc < 0)
-		return rc;
-	rc = vq_area(vq, setup->driver,
-		     vq->packed ? sizeof(struct vring_packed_desc_event) :
-				  4 + size * 2 + event,
-		     vq->packed ? 4 : 2, PROT_READ, &vq->driver);
-	if (rc < 0)
-		return rc;
-	return vq_area(vq, setup->device,
-		       vq->packed ?
-			       sizeof(struct vring_packed_desc_event) :
-			       4 + size * sizeof(struct vring_used_elem) +
-				       event,
-		       4, both, &vq->device);
+		vq_drop_areas(vq);
+	return rc;
 }
 
 int pvio_vq_start(struct pvio_vq *vq, const struct pvio_vq_setup *setup,
@@ -513,11 +545,11 @@ int pvio_vq_start(struct pvio_vq *vq, const struct pvio_vq_setup *setup,
 	vq->kick_ns = 0;
 	rc = vq->packed ? pvio_packed_start(vq) : pvio_split_start(vq);
 	if (rc < 0)
-		return rc;
+		goto drop_areas;
 	vq_free(vq);
 	rc = vq_alloc(vq);
 	if (rc < 0)
-		return rc;
+		goto drop_areas;
 
 	vq->inflight = setup->inflight;
 	vq->state = PVIO_VQ_RUNNING;
@@ -526,6 +558,10 @@ int pvio_vq_start(struct pvio_vq *vq, const struct pvio_vq_setup *setup,
 		if (rc < 0)
 			pvio_vq_break(vq, "in-flight region is not sound");
 	}
+	return rc;
+
+drop_areas:
+	vq_drop_areas(vq);
 	return rc;
 }
 
@@ -538,7 +574,7 @@ void pvio_vq_stop(struct pvio_vq *vq)
 	vq->inflight = NULL;
 	vq->map = NULL;
 	vq->hint = NULL;
-	vq->desc = vq->driver = vq->device = NULL;
+	vq_drop_areas(vq);
 }
 
 void pvio_vq_get_position(const struct pvio_vq *vq,

@@ -90,6 +90,9 @@ struct pvio_vq_stamp {
 /* Samples whose notification is outstanding; more are not followed further. */
 #define PVIO_VQ_STAGED_SAMPLES 4
 
+/* Descriptors, driver's area, device's area. */
+#define PVIO_VQ_AREAS 3
+
 enum pvio_vq_state {
 	PVIO_VQ_IDLE,	  /* not set up, or stopped: nothing in flight, no
 			     guest memory touched.  -> RUNNING */
@@ -171,6 +174,8 @@ struct pvio_vq {
 	struct pvio_log_limit log_limit;
 	struct pvio_vq_stats stats;
 	void *priv; /* the model's: set in start_queue */
+	/* Areas of the ring that lie in several regions; owned, or NULL. */
+	struct pvio_mapping *joined[PVIO_VQ_AREAS];
 	struct pvio_vq_control *control; /* core/device's; owned */
 };
 

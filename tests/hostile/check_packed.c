@@ -384,6 +384,9 @@ START_TEST(sizes_and_places_that_are_not_legal_do_not_start)
 	ck_assert_int_eq(rig_start(&rig), -EFAULT);
 	rig.setup = good;
 	rig.setup.desc = RIG_HIGH_GPA - 16;
+	ck_assert_int_eq(rig_start(&rig), 0);
+	pvio_vq_stop(rig.vq);
+	rig.setup.desc = RIG_HOLE_GPA - 16;
 	ck_assert_int_eq(rig_start(&rig), -EFAULT);
 	/* A position outside the ring */
 	rig.setup = good;

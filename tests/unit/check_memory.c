@@ -419,6 +419,51 @@ START_TEST(region_begins_within_its_mapping)
 }
 END_TEST
 
+START_TEST(regions_are_joined_to_one_piece)
+{
+	struct pvio_mapping *m = mapping(0, 4 * PAGE), *joined, *host;
+	static uint8_t own[16384];
+	struct pvio_region r[] = {
+		{ .gpa = 0, .size = PAGE, .mapping = m, .offset = 2 * PAGE },
+		{ .gpa = PAGE, .size = PAGE, .mapping = m },
+		{ .gpa = 2 * PAGE, .size = PAGE, .mapping = m,
+		  .offset = PAGE + 8 },
+		{ .gpa = 4 * PAGE, .size = PAGE, .mapping = NULL },
+	};
+	struct pvio_map *map;
+	uint8_t *p;
+
+	ck_assert_int_eq(pvio_mapping_wrap(own, sizeof(own), &host), 0);
+	r[3].mapping = host;
+	ck_assert_int_eq(pvio_map_create(r, 4, &map), 0);
+	ck_assert_int_eq(pvio_map_join(map, PAGE - 4, 8,
+				       PROT_READ | PROT_WRITE, &joined),
+			 0);
+	p = pvio_mapping_host(joined);
+	memcpy(p, "abcdefgh", 8);
+	ck_assert_mem_eq((char *)pvio_mapping_host(m) + 3 * PAGE - 4, "abcd",
+			 4);
+	ck_assert_mem_eq(pvio_mapping_host(m), "efgh", 4);
+	pvio_mapping_put(joined);
+	/* No whole pages; a hole; no file; nothing; no end. */
+	ck_assert_int_eq(pvio_map_join(map, 2 * PAGE - 4, 8, PROT_READ,
+				       &joined),
+			 -EFAULT);
+	ck_assert_int_eq(pvio_map_join(map, 3 * PAGE - 4, 8, PROT_READ,
+				       &joined),
+			 -EFAULT);
+	ck_assert_int_eq(pvio_map_join(map, 4 * PAGE, 8, PROT_READ, &joined),
+			 -EFAULT);
+	ck_assert_int_eq(pvio_map_join(map, 0, 0, PROT_READ, &joined), -EFAULT);
+	ck_assert_int_eq(pvio_map_join(map, UINT64_MAX - 4, 8, PROT_READ,
+				       &joined),
+			 -EFAULT);
+	pvio_map_put(map);
+	pvio_mapping_put(host);
+	pvio_mapping_put(m);
+}
+END_TEST
+
 START_TEST(empty_map_translates_nothing)
 {
 	const struct pvio_region *hint = NULL;
@@ -620,7 +665,7 @@ CHECK_MAIN("memory", setup, teardown, mapping_shows_the_file_from_its_offset,
 	   regions_that_wrap_or_exceed_their_mapping_are_refused,
 	   overlapping_regions_are_refused,
 	   map_of_many_regions_finds_each_and_no_more_than_the_limit,
-	   region_begins_within_its_mapping,
+	   region_begins_within_its_mapping, regions_are_joined_to_one_piece,
 	   empty_map_translates_nothing,
 	   region_of_a_map_stays_mapped_until_the_last_reference,
 	   written_pages_are_marked_and_no_others,

@@ -13,6 +13,7 @@
 #include <json-c/json.h>
 #include <pthread.h>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 
 #define BAR_VIRTIO   4
@@ -38,16 +39,21 @@ static void begin(const char *keys, const char *transport,
 	gd = rig_open_with(&rig, options);
 }
 
-static void drive(uint64_t features)
+static void drive_with(uint64_t features, uint16_t size)
 {
 	const uint64_t bits[2] = {
 		features | PVIO_BIT(VIRTIO_F_ACCESS_PLATFORM), 0
 	};
 
 	ck_assert_int_eq(guest_device_negotiate(gd, bits), 0);
-	ck_assert_int_eq(guest_device_setup_queue(gd, 0, 64), 0);
+	ck_assert_int_eq(guest_device_setup_queue(gd, 0, size), 0);
 	ck_assert_int_eq(guest_device_start(gd), 0);
 	buffer = disk_buffer(&buffer_gpa);
+}
+
+static void drive(uint64_t features)
+{
+	drive_with(features, 64);
 }
 
 static void begin_driven(void)
@@ -371,6 +377,57 @@ START_TEST(queue_goes_on_when_its_memory_comes_back_in_pieces)
 }
 END_TEST
 
+#define SCATTERED(page) ((page) ^ 1)
+
+/* Let neighbours in the guest's memory be strangers in its file. */
+static void scatter_memory(struct guest_region *r)
+{
+	int fd = memfd_create("scattered", MFD_CLOEXEC);
+	uint64_t i;
+
+	ck_assert_int_eq(ftruncate(fd, (off_t)r->size), 0);
+	for (i = 0; i < r->size / 4096; i++)
+		ck_assert_ptr_ne(mmap(r->host + i * 4096, 4096,
+				      PROT_READ | PROT_WRITE,
+				      MAP_SHARED | MAP_FIXED, fd,
+				      (off_t)(SCATTERED(i) * 4096)),
+				 MAP_FAILED);
+	close(r->fd);
+	r->fd = fd;
+}
+
+/* What a vIOMMU makes of a ring whose pages the guest took where it could. */
+START_TEST(ring_may_be_scattered_over_pages)
+{
+	struct guest_region *r;
+	uint64_t i;
+
+	rig_init(&rig, MEMORY_DISK " queue_size = 1024;", "");
+	r = &rig.mem.region[0];
+	scatter_memory(r);
+	rig_start(&rig);
+	gd = rig_open(&rig);
+	unmap(r->gpa, r->size);
+	for (i = 0; i < r->size / 4096; i++)
+		ck_assert_int_eq(guest_vfu_dma_map(guest_device_vfu(gd), RW,
+						   r->gpa + i * 4096, 4096,
+						   r->fd, SCATTERED(i) * 4096),
+				 0);
+	drive_with(rings[_i], 1024);
+	expect_io(15);
+	/* It is put together anew from other pieces. */
+	unmap(r->gpa, r->size);
+	for (i = r->size / 4096; i-- > 0;)
+		ck_assert_int_eq(guest_vfu_dma_map(guest_device_vfu(gd), RW,
+						   r->gpa + i * 4096, 4096,
+						   r->fd, SCATTERED(i) * 4096),
+				 0);
+	expect_io(16);
+	ck_assert(!guest_device_is_broken(gd));
+	end();
+}
+END_TEST
+
 START_TEST(unmap_takes_what_is_within_and_splits_nothing)
 {
 	const struct guest_region *r;
@@ -543,6 +600,7 @@ int main(void)
 	tcase_set_timeout(tc, CHECK_TIMEOUT_S);
 	tcase_add_checked_fixture(tc, setup, NULL);
 	tcase_add_loop_test(tc, requests_are_served, 0, 2 * NR_RINGS);
+	tcase_add_loop_test(tc, ring_may_be_scattered_over_pages, 0, NR_RINGS);
 	tcase_add_loop_test(tc, kick_on_a_mapped_page_is_no_message, 0, 2);
 	for (i = 0; i < pvio_array_size(once); i++)
 		tcase_add_test(tc, once[i]);
