@@ -44,6 +44,7 @@ static uint64_t main_features(const struct boot_info *boot)
 
 void bare_main(const struct boot_info *boot)
 {
+	unsigned int tried = 0;
 	bool by_mmio;
 	size_t i;
 
@@ -65,7 +66,10 @@ void bare_main(const struct boot_info *boot)
 		bare_device_negotiate(dev,
 				      test->features | main_features(boot));
 		test->run(dev, boot);
+		tried++;
 	}
+	if (tried == 0)
+		bare_fail("nothing to do: name a device");
 	bare_print("ok\n");
 	bare_exit(0);
 }

@@ -158,6 +158,11 @@ void bare_exit(uint8_t status)
 
 /* --- command line --------------------------------------------------------- */
 
+static bool is_end(char c)
+{
+	return c == '\0' || c == ' ' || c == '\t' || c == '\n';
+}
+
 const char *bare_option(const struct boot_info *boot, const char *key)
 {
 	const char *at = (const char *)(uintptr_t)boot->cmdline;
@@ -169,9 +174,9 @@ const char *bare_option(const struct boot_info *boot, const char *key)
 			at++, k++;
 		if (*k == '\0' && *at == '=')
 			return at + 1;
-		while (*at && *at != ' ')
+		while (!is_end(*at))
 			at++;
-		while (*at == ' ')
+		while (*at && is_end(*at))
 			at++;
 	}
 	return NULL;
@@ -183,7 +188,7 @@ bool bare_option_is(const char *value, const char *word)
 		return false;
 	while (*word && *value == *word)
 		value++, word++;
-	return *word == '\0' && (*value == '\0' || *value == ' ');
+	return *word == '\0' && is_end(*value);
 }
 
 static unsigned int number_digit(char c)

@@ -2,15 +2,15 @@
 # SPDX-License-Identifier: BSD-3-Clause
 #
 # tinyvmm-baremetal.sh - the guest without an operating system, in
-# examples/tinyvmm on this machine's /dev/kvm, whatever kind that is
+# examples/tinyvmm on this machine's /dev/kvm, whatever kind that is, and on that
+# of a guest which QEMU emulates
 #
 # Kicks arrive by ioeventfd, interrupts by irqfd: tinyvmm counts the kicks that
 # were exits, the guest its interrupts.  The disk is looked at from outside.
 
+# The nested case wants a kernel, and the tools that go with it.
+[ ! -x "${PVIO_BUILD:-.}/tests/guests/blktool" ] || needs_kernel=1
 . "$(dirname "$0")/lib.sh"
-
-[ -c /dev/kvm ] || skip_all "this machine has no /dev/kvm"
-[ -w /dev/kvm ] || skip_all "no right to use /dev/kvm"
 
 # What guest/baremetal makes of a disk of 64 KiB, written and read in pieces of
 # 4 KiB, with a flush in between.
@@ -20,6 +20,8 @@ disk_requests=33
 # vm OPTION...: run the guest; its console and tinyvmm's counters are in vm.log
 vm()
 {
+	[ -c /dev/kvm ] || skip "this machine has no /dev/kvm"
+	[ -w /dev/kvm ] || skip "no right to use /dev/kvm"
 	echo "+ tinyvmm $*"
 	timeout 60 "$(program tinyvmm)" --mem 16M --stats \
 		--elf "$(program baremetal.elf)" "$@" >vm.log 2>&1 </dev/null
@@ -107,6 +109,7 @@ wire_case()
 {
 	local answer
 
+	[ -w /dev/kvm ] || skip "no /dev/kvm, or no right to use it"
 	start answer "$(program tinyvmm)" --mem 16M --bus mmio --stats \
 		--elf "$(program baremetal.elf)" \
 		--append "bus=mmio net=answer frames=64" \
@@ -122,6 +125,38 @@ wire_case()
 	grep -q '^ok$' answer.log || fail "the first is not content"
 }
 
+# The same where KVM is the real one: all of it in one guest of QEMU.
+nested_case()
+{
+	[ -n "${needs_kernel-}" ] || skip "see make guest-test-tools"
+	have qemu-system-x86_64 busybox cpio
+	kernel_get
+	steps first <<-END
+		try()
+		{
+			truncate -s $disk_bytes /tmp/disk.img
+			timeout 60 tinyvmm --mem 16M --elf /baremetal.elf \
+				--stats --bus \$1 --disk /tmp/disk.img \
+				--net echo --append "bus=\$1 irq=\$2 ring=\$3 \
+				disk=write wait=interrupt net=ask" >/tmp/out
+			status=\$?
+			cat /tmp/out
+			[ \$status = 0 ] &&
+				! grep -q '"notify_exits": *[1-9]' /tmp/out &&
+				grep -q '^ok disk:.* interrupts=$disk_requests' \
+					/tmp/out
+		}
+		for ring in split packed "split event=1" "packed event=1"; do
+			step "pci, msix, \$ring" try pci msix "\$ring"
+			step "pci, intx, \$ring" try pci line "\$ring"
+			step "mmio, \$ring" try mmio line "\$ring"
+		done
+	END
+	nested_start first "$(program baremetal.elf)"
+	guest_done first "$guest" 120
+	[ "$(grep -ac '^@@ ok .*,' first.console)" = 12 ] || fail "not all ran"
+}
+
 for ring in split packed "split event=1 indirect=1" "packed event=1"; do
 	name=$(echo "$ring" | sed 's/=1//g; s/ /-/g')
 	run_case "baremetal-pci-msix-$name" io_case pci msix,msix_sent "$ring"
@@ -133,4 +168,5 @@ run_case baremetal-pci-exits exits_case pci
 run_case baremetal-mmio-exits exits_case mmio
 run_case baremetal-reads reads_case
 run_case baremetal-wire wire_case
+run_case baremetal-nested nested_case
 finish
