@@ -49,13 +49,12 @@ static int vm_capability(const struct doorbell *d, unsigned long cap)
 	return rc < 0 ? 0 : rc;
 }
 
-static int vm_enable(const struct doorbell *d, int fd, uint32_t cap,
-		     uint64_t arg)
+/* @fd: a VM or a virtual CPU. */
+static int enable(int fd, uint32_t cap, uint64_t arg)
 {
-	struct kvm_enable_cap enable = { .cap = cap, .args = { arg } };
+	struct kvm_enable_cap enabled = { .cap = cap, .args = { arg } };
 
-	(void)d;
-	return ioctl(fd, KVM_ENABLE_CAP, &enable) < 0 ? -errno : 0;
+	return ioctl(fd, KVM_ENABLE_CAP, &enabled) < 0 ? -errno : 0;
 }
 
 static int new_eventfd(struct doorbell *d)
@@ -151,8 +150,8 @@ static int setup_wrmsr(struct doorbell *d, struct kvm_regs *regs)
 				       "KVM_CAP_X86_USER_SPACE_MSR is missing");
 	if (!vm_capability(d, KVM_CAP_X86_MSR_FILTER))
 		return doorbell_absent(d, "KVM_CAP_X86_MSR_FILTER is missing");
-	rc = vm_enable(d, d->vm.fd, KVM_CAP_X86_USER_SPACE_MSR,
-		       KVM_MSR_EXIT_REASON_FILTER);
+	rc = enable(d->vm.fd, KVM_CAP_X86_USER_SPACE_MSR,
+		    KVM_MSR_EXIT_REASON_FILTER);
 	if (rc == 0 && ioctl(d->vm.fd, KVM_X86_SET_MSR_FILTER, &filter) < 0)
 		rc = -errno;
 	if (rc < 0)
@@ -172,7 +171,7 @@ static int setup_kvm(struct doorbell *d, struct kvm_regs *regs)
 
 	if (!(vm_capability(d, KVM_CAP_EXIT_HYPERCALL) & bit))
 		return doorbell_absent(d, "KVM_CAP_EXIT_HYPERCALL is missing");
-	rc = vm_enable(d, d->vm.fd, KVM_CAP_EXIT_HYPERCALL, bit);
+	rc = enable(d->vm.fd, KVM_CAP_EXIT_HYPERCALL, bit);
 	if (rc < 0)
 		return doorbell_absent(d, "KVM_CAP_EXIT_HYPERCALL: %s",
 				       strerror(-rc));
@@ -235,55 +234,69 @@ static int setup_xen_event(struct doorbell *d, struct kvm_regs *regs)
 	return 0;
 }
 
+/* Room for the entries that follow the head. */
+union cpuid {
+	struct kvm_cpuid2 head;
+	uint8_t room[sizeof(struct kvm_cpuid2) +
+		     2 * CPUID_MAX * sizeof(struct kvm_cpuid_entry2)];
+};
+
+union msrs {
+	struct kvm_msrs head;
+	uint8_t room[sizeof(struct kvm_msrs) +
+		     2 * sizeof(struct kvm_msr_entry)];
+};
+
 /* Be Hyper-V in CPUID, instead of KVM. */
 static int hyperv_cpuid(struct doorbell *d)
 {
-	struct {
-		struct kvm_cpuid2 head;
-		struct kvm_cpuid_entry2 entry[2 * CPUID_MAX];
-	} cpuid = { .head.nent = CPUID_MAX },
-	  hyperv = { .head.nent = CPUID_MAX };
+	union cpuid cpuid = { .head.nent = CPUID_MAX };
+	union cpuid hyperv = { .head.nent = CPUID_MAX };
+	struct kvm_cpuid_entry2 *entry = cpuid.head.entries;
 	unsigned int i, n = 0;
 
 	if (ioctl(d->vm.kvm_fd, KVM_GET_SUPPORTED_CPUID, &cpuid) < 0 ||
 	    ioctl(d->vm.cpus[0].fd, KVM_GET_SUPPORTED_HV_CPUID, &hyperv) < 0)
 		return -errno;
 	for (i = 0; i < cpuid.head.nent; i++) {
-		if (cpuid.entry[i].function >= HYPERVISOR_CPUID &&
-		    cpuid.entry[i].function < HYPERVISOR_CPUID_END)
+		if (entry[i].function >= HYPERVISOR_CPUID &&
+		    entry[i].function < HYPERVISOR_CPUID_END)
 			continue;
-		cpuid.entry[n++] = cpuid.entry[i];
+		entry[n++] = entry[i];
 	}
 	for (i = 0; i < hyperv.head.nent; i++)
-		cpuid.entry[n++] = hyperv.entry[i];
+		entry[n++] = hyperv.head.entries[i];
 	cpuid.head.nent = n;
 	if (ioctl(d->vm.cpus[0].fd, KVM_SET_CPUID2, &cpuid) < 0)
 		return -errno;
 	return 0;
 }
 
+/* A hypercall page is for a guest that has a name: in this order. */
+static int hyperv_msrs(struct doorbell *d)
+{
+	union msrs msrs = { .head.nmsrs = 2 };
+	struct kvm_msr_entry *entry = msrs.head.entries;
+
+	entry[0].index = HV_GUEST_OS_ID;
+	entry[0].data = 1;
+	entry[1].index = HV_HYPERCALL_PAGE;
+	entry[1].data = SCRATCH_PAGE | HV_ENABLE;
+	return ioctl(d->vm.cpus[0].fd, KVM_SET_MSRS, &msrs) == 2 ? 0 : -EINVAL;
+}
+
 static int setup_hyperv(struct doorbell *d, struct kvm_regs *regs)
 {
 	struct kvm_hyperv_eventfd bind = { .conn_id = HV_CONNECTION };
-	struct {
-		struct kvm_msrs head;
-		struct kvm_msr_entry entry[2];
-	} msrs = {
-		.head.nmsrs = 2,
-		/* In this order: a hypercall page is for a guest with a name. */
-		.entry = { { .index = HV_GUEST_OS_ID, .data = 1 },
-			   { .index = HV_HYPERCALL_PAGE,
-			     .data = SCRATCH_PAGE | HV_ENABLE } },
-	};
-	int rc, cpu = d->vm.cpus[0].fd;
+	int rc;
 
 	if (!vm_capability(d, KVM_CAP_HYPERV_EVENTFD))
 		return doorbell_absent(d, "KVM_CAP_HYPERV_EVENTFD is missing");
 	rc = hyperv_cpuid(d);
 	if (rc == 0)
-		rc = vm_enable(d, cpu, KVM_CAP_HYPERV_SYNIC2, 0);
-	if (rc == 0 && ioctl(cpu, KVM_SET_MSRS, &msrs) != 2)
-		rc = -EINVAL;
+		rc = enable(d->vm.cpus[0].fd, KVM_CAP_HYPERV_SYNIC2, 0);
+	if (rc == 0)
+		rc = hyperv_msrs(d);
 	if (rc < 0)
 		return doorbell_absent(d, "KVM does not play Hyper-V: %s",
 				       strerror(-rc));
