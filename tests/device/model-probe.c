@@ -28,7 +28,7 @@ static enum pvio_kick probe_kick(void *model, struct pvio_vq *vq)
 	probe_count(&q->kicks);
 	while ((chain = pvio_vq_pop(vq)) != NULL) {
 		if (pvio_load_once(&probe.hold))
-			q->held[q->nr_held++] = chain;
+			probe_keep(q, chain);
 		else
 			probe_answer(vq, chain);
 	}

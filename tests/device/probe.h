@@ -31,8 +31,8 @@ struct probe_config {
 struct probe_queue {
 	/* the queue's worker */
 	struct pvio_chain *held[PROBE_QUEUE_SIZE];
-	unsigned int nr_held;
 	/* atomic */
+	unsigned int nr_held; /* the queue's worker changes it */
 	unsigned int starts, stops, idles, kicks, discards, served;
 };
 
@@ -70,13 +70,21 @@ static inline void probe_answer(struct pvio_vq *vq, struct pvio_chain *chain)
 	pvio_vq_flush_soon(vq);
 }
 
+static inline void probe_keep(struct probe_queue *q, struct pvio_chain *chain)
+{
+	q->held[q->nr_held] = chain;
+	pvio_store_release(&q->nr_held, q->nr_held + 1);
+}
+
 /* On the queue's worker: the slow backend has finished. */
 static inline void probe_release(struct pvio_vq *vq)
 {
 	struct probe_queue *q = &probe.queue[vq->index];
 
-	while (q->nr_held > 0)
-		probe_answer(vq, q->held[--q->nr_held]);
+	while (q->nr_held > 0) {
+		pvio_store_once(&q->nr_held, q->nr_held - 1);
+		probe_answer(vq, q->held[q->nr_held]);
+	}
 }
 
 #endif

@@ -8,7 +8,6 @@
 #include "tests/check_main.h"
 #include "tests/pci-rig.h"
 
-#include <poll.h>
 #include <pthread.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -46,9 +45,7 @@ static void hold_one(void)
 {
 	pvio_store_once(&probe.hold, true);
 	pci_rig_submit(0);
-	while (pvio_load_acquire(&probe.queue[0].kicks) == 0 ||
-	       !(pvio_load_once(&probe.queue[0].nr_held)))
-		poll(NULL, 0, 1);
+	pci_rig_wait_count(&probe.queue[0].nr_held, 1);
 	pvio_store_once(&probe.hold, false);
 }
 
@@ -61,7 +58,7 @@ static void give_a_chance(void)
 		(void)reg_read(REG_STATUS, 1);
 }
 
-/* --- writes that wait --------------------------------------------------------- */
+/* --- writes that wait ---------------------------------------------------- */
 
 static void bus_master_off(void)
 {
@@ -182,7 +179,7 @@ START_TEST(a_bus_reset_returns_when_memory_is_touched_no_more)
 }
 END_TEST
 
-/* --- memory ---------------------------------------------------------------------- */
+/* --- memory -------------------------------------------------------------- */
 
 static void give_memory(void)
 {
@@ -274,7 +271,7 @@ START_TEST(lists_of_two_threads_are_taken_one_after_the_other)
 }
 END_TEST
 
-/* --- all at once -------------------------------------------------------------------- */
+/* --- all at once --------------------------------------------------------- */
 
 static void cpu_resets(void)
 {
