@@ -118,7 +118,7 @@ int pvio_memory_remove(struct pvio_memory *mem, uint64_t gpa)
 	return -ENOENT;
 }
 
-/* --- to a device ----------------------------------------------------------- */
+/* --- to a device --------------------------------------------------------- */
 
 struct memory_call {
 	struct pvio_device *dev;

@@ -13,7 +13,7 @@
 struct pci_rig prig;
 struct probe probe;
 
-/* --- what the host is told -------------------------------------------------- */
+/* --- what the host is told ----------------------------------------------- */
 
 static void on_msix(void *arg, unsigned int vector, uint64_t address,
 		    uint32_t data)
@@ -57,7 +57,7 @@ static const struct pvio_pci_host host = {
 	.bar_moved = on_moved,
 };
 
-/* --- life -------------------------------------------------------------------- */
+/* --- life ---------------------------------------------------------------- */
 
 void pci_rig_alloc_buffer(void)
 {
@@ -141,7 +141,7 @@ void pci_rig_teardown(void)
 	guest_memory_fini(&prig.mem);
 }
 
-/* --- accesses ----------------------------------------------------------------- */
+/* --- accesses ------------------------------------------------------------ */
 
 uint32_t cfg_read(size_t offset, size_t len)
 {
@@ -199,7 +199,7 @@ void pci_rig_wait_count(const unsigned int *count, unsigned int least)
 	}
 }
 
-/* --- a driver's steps ----------------------------------------------------------- */
+/* --- a driver's steps ---------------------------------------------------- */
 
 void pci_rig_enable(void)
 {

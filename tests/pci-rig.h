@@ -4,7 +4,7 @@
  *
  *	pci_rig_setup()          one worker for everything, stepped by the test
  *	pci_rig_setup_threads()  control and queues' workers on threads
- *	pci_rig_run(bits)        enable, negotiate, MSI-X, every queue, DRIVER_OK
+ *	pci_rig_run(bits)        all that a driver does, up to DRIVER_OK
  *
  * Registers are accessed one by one, by the test: what a driver may not do can
  * be done here.

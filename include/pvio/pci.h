@@ -90,6 +90,7 @@ int pvio_pci_set_host(struct pvio_pci *pci, const struct pvio_pci_host *host,
 /*
  * Configuration space, 4096 bytes.  Any offset and length: bytes that do not
  * exist read as 0xff past the end and 0 within it, and writes are dropped.
+ * Until a function-level reset is over, all of it is 0xff.
  */
 void pvio_pci_config_read(struct pvio_pci *pci, size_t offset, void *buf,
 			  size_t len);

@@ -64,7 +64,7 @@ static bool enables(void)
 	return reg_read(REG_QUEUE_ENABLE, 2) == 1;
 }
 
-/* --- queue set-up ------------------------------------------------------------- */
+/* --- queue set-up -------------------------------------------------------- */
 
 START_TEST(v01_a_queue_of_a_size_that_cannot_be_stays_disabled)
 {
@@ -278,7 +278,7 @@ START_TEST(v07_the_msix_bar_takes_words_and_nothing_else)
 }
 END_TEST
 
-/* --- features and status ------------------------------------------------------------ */
+/* --- features and status ------------------------------------------------- */
 
 START_TEST(v08_feature_words_end_at_128_bits)
 {
@@ -518,7 +518,7 @@ START_TEST(v17_needs_reset_is_ours_and_failed_ends_in_a_reset)
 }
 END_TEST
 
-/* --- accesses ------------------------------------------------------------------------- */
+/* --- accesses ------------------------------------------------------------ */
 
 START_TEST(v19_device_configuration_ends_where_it_ends)
 {
@@ -665,7 +665,7 @@ START_TEST(v22_doorbells_of_no_queue_ring_nowhere)
 }
 END_TEST
 
-/* --- memory and interrupts --------------------------------------------------------------- */
+/* --- memory and interrupts ----------------------------------------------- */
 
 START_TEST(v25_our_own_bars_are_no_memory)
 {

@@ -21,7 +21,7 @@ static void window(unsigned int bar, uint32_t offset, uint32_t len)
 	cfg_write(WINDOW_LENGTH, 4, len);
 }
 
-/* --- the window -------------------------------------------------------------- */
+/* --- the window ---------------------------------------------------------- */
 
 START_TEST(v18_a_driver_without_bars_works_through_the_window)
 {
@@ -102,7 +102,7 @@ START_TEST(v18_a_reset_through_the_window_is_a_reset)
 }
 END_TEST
 
-/* --- configuration space ---------------------------------------------------------- */
+/* --- configuration space ------------------------------------------------- */
 
 START_TEST(v19_configuration_space_ends_where_it_ends)
 {
@@ -151,7 +151,7 @@ START_TEST(v19_configuration_is_accessed_in_any_width)
 }
 END_TEST
 
-/* --- power and the bus ------------------------------------------------------------- */
+/* --- power and the bus --------------------------------------------------- */
 
 START_TEST(v23_no_bus_master_touches_no_memory)
 {

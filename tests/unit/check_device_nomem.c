@@ -11,6 +11,8 @@
 #include "tests/device/rig.h"
 
 #include <errno.h>
+#include <pvio/memory.h>
+#include <pvio/pci.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -250,9 +252,115 @@ START_TEST(a_queue_that_cannot_move_to_new_memory_breaks)
 }
 END_TEST
 
+/* --- a PCI function ------------------------------------------------------- */
+
+#define PCI_CONFIG                         \
+	"model = \"probe\"; queues = 2;"   \
+	"transport = { type = \"pci\"; };"
+
+static struct pvio_device *pci_dev;
+static struct pvio_pci *pci;
+static struct pvio_memory *list;
+
+static int call_create_pci(void)
+{
+	struct pvio_device *dev;
+	int rc, left;
+
+	rc = pvio_device_create("try", PCI_CONFIG, rig.control, &rig.control, 1,
+				&dev);
+	left = fail_in;
+	fail_in = -1;
+	if (rc == 0)
+		pvio_device_destroy(dev);
+	fail_in = left;
+	return rc;
+}
+
+static int call_list(void)
+{
+	int rc, left;
+
+	rc = pvio_memory_create(&list);
+	if (rc < 0)
+		return rc;
+	rc = pvio_memory_add_fd(list, RIG_GPA, RIG_BYTES, rig.mem.region[0].fd,
+				0, 0);
+	if (rc == 0)
+		rc = pvio_device_set_memory_list(pci_dev, list);
+	left = fail_in;
+	fail_in = -1;
+	pvio_memory_destroy(list);
+	fail_in = left;
+	return rc;
+}
+
+static int call_doorbell(void)
+{
+	struct pvio_doorbell bell;
+	int rc = pvio_pci_doorbell(pci, 1, &bell);
+
+	/* What libevent does not watch is no fd to wait on, it seems. */
+	return rc == -EINVAL ? -ENOMEM : rc;
+}
+
+static void write_register(uint64_t offset, size_t len, uint64_t value)
+{
+	uint64_t le = htole64(value);
+
+	pvio_pci_bar_write(pci, 4, offset, &le, len);
+}
+
+/* Enable queue 0: without memory it reads 0 again. */
+static int call_enable(void)
+{
+	uint16_t enabled;
+
+	write_register(0x1c, 2, 1);
+	pvio_pci_bar_read(pci, 4, 0x1c, &enabled, 2);
+	return enabled ? 0 : -ENOMEM;
+}
+
+static void fail_each(int (*call)(void), int least)
+{
+	int n = 0;
+
+	while (fails_at(n, call))
+		n++;
+	ck_assert_int_ge(n, least);
+}
+
+START_TEST(a_pci_function_without_memory_leaves_nothing)
+{
+	uint16_t command = htole16(0x6);
+
+	fail_each(call_create_pci, 10);
+	ck_assert_int_eq(pvio_device_create("try", PCI_CONFIG, rig.control,
+					    &rig.control, 1, &pci_dev),
+			 0);
+	pci = pvio_pci_of(pci_dev);
+	ck_assert_int_eq(pvio_device_start(pci_dev), 0);
+	fail_each(call_list, 3);
+	fail_each(call_doorbell, 1);
+
+	pvio_pci_config_write(pci, 4, &command, 2);
+	write_register(0x14, 1, 3);
+	write_register(0x08, 4, 1);
+	write_register(0x0c, 4, 1);
+	write_register(0x14, 1, 0xb);
+	write_register(0x18, 2, 16);
+	write_register(0x20, 8, RIG_GPA);
+	write_register(0x28, 8, RIG_GPA + 0x1000);
+	write_register(0x30, 8, RIG_GPA + 0x2000);
+	fail_each(call_enable, 3);
+	pvio_device_destroy(pci_dev);
+}
+END_TEST
+
 CHECK_MAIN("device-nomem", rig_setup, rig_teardown,
 	   create_without_memory_leaves_nothing,
 	   memory_that_cannot_be_added_changes_nothing,
 	   a_queue_without_memory_does_not_start,
 	   stats_without_memory_are_an_error,
-	   a_queue_that_cannot_move_to_new_memory_breaks)
+	   a_queue_that_cannot_move_to_new_memory_breaks,
+	   a_pci_function_without_memory_leaves_nothing)

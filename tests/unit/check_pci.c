@@ -44,7 +44,7 @@ static void signal_fd(int fd)
 	ck_assert_int_eq(write(fd, &one, 8), 8);
 }
 
-/* --- enumeration ---------------------------------------------------------------- */
+/* --- enumeration --------------------------------------------------------- */
 
 START_TEST(the_header_says_what_the_function_is)
 {
@@ -210,7 +210,7 @@ START_TEST(only_some_bits_can_be_written)
 }
 END_TEST
 
-/* --- running ---------------------------------------------------------------------- */
+/* --- running ------------------------------------------------------------- */
 
 START_TEST(a_driver_is_served_with_msix)
 {
@@ -377,7 +377,7 @@ START_TEST(a_doorbell_takes_the_number_that_the_device_chose)
 }
 END_TEST
 
-/* --- features, configuration ------------------------------------------------------ */
+/* --- features, configuration --------------------------------------------- */
 
 static uint32_t offered(uint32_t select)
 {
@@ -463,7 +463,7 @@ START_TEST(device_configuration_is_read_in_any_width)
 }
 END_TEST
 
-/* --- queues ------------------------------------------------------------------------- */
+/* --- queues -------------------------------------------------------------- */
 
 START_TEST(addresses_come_as_one_or_as_halves)
 {
@@ -515,7 +515,7 @@ START_TEST(a_queue_reset_reads_1_until_it_is_done)
 }
 END_TEST
 
-/* --- reset, suspend, power ------------------------------------------------------------- */
+/* --- reset, suspend, power ----------------------------------------------- */
 
 START_TEST(a_reset_forgets_the_registers)
 {
@@ -634,7 +634,7 @@ START_TEST(messages_pend_while_the_function_is_no_bus_master)
 }
 END_TEST
 
-/* --- the API ------------------------------------------------------------------------------ */
+/* --- the API ------------------------------------------------------------- */
 
 START_TEST(the_host_is_set_before_the_start)
 {
@@ -722,7 +722,8 @@ CHECK_MAIN("pci", pci_rig_setup, pci_rig_teardown,
 	   device_configuration_is_read_in_any_width,
 	   addresses_come_as_one_or_as_halves,
 	   a_queue_is_reset_and_starts_with_another_size,
-	   a_queue_reset_reads_1_until_it_is_done, a_reset_forgets_the_registers,
+	   a_queue_reset_reads_1_until_it_is_done,
+	   a_reset_forgets_the_registers,
 	   a_bus_reset_goes_back_to_power_on,
 	   flr_is_over_when_the_function_answers_again,
 	   a_device_suspends_and_resumes,

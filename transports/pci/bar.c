@@ -78,7 +78,7 @@ static const struct bar_register bar_common[NR_COMMON] = {
 	[COMMON_ADMIN_NUM]	   = { 0x3e, 2, false, "admin_queue_num" },
 };
 
-/* --- values in buffers ------------------------------------------------------ */
+/* --- values in buffers --------------------------------------------------- */
 
 static uint64_t bar_load(const void *buf, size_t len)
 {
@@ -95,7 +95,7 @@ static void bar_store(void *buf, size_t len, uint64_t value)
 	memcpy(buf, &le, len);
 }
 
-/* --- what is refused -------------------------------------------------------- */
+/* --- what is refused ----------------------------------------------------- */
 
 static pvio_cold void bar_refuse(struct pvio_pci *pci, bool is_write,
 				 uint64_t offset, size_t len, const char *name)
@@ -133,7 +133,7 @@ static int bar_find(struct pvio_pci *pci, bool is_write, uint64_t offset,
 	return -1;
 }
 
-/* --- common configuration --------------------------------------------------- */
+/* --- common configuration ------------------------------------------------ */
 
 /* A queue that does not exist has size 0 (4.1.4.3.1). */
 static uint64_t bar_read_queue(struct pvio_pci *pci, enum bar_common which,
@@ -294,7 +294,7 @@ static void bar_write_common(struct pvio_pci *pci, enum bar_common which,
 	done(arg, 0);
 }
 
-/* --- doorbells and the ISR: any thread --------------------------------------- */
+/* --- doorbells and the ISR: any thread ----------------------------------- */
 
 bool pci_bar_write_fast(struct pvio_pci *pci, unsigned int bar,
 			uint64_t offset, size_t len)
@@ -323,7 +323,7 @@ bool pci_bar_read_fast(struct pvio_pci *pci, unsigned int bar, uint64_t offset,
 	return true;
 }
 
-/* --- the BARs ---------------------------------------------------------------- */
+/* --- the BARs ------------------------------------------------------------ */
 
 uint64_t pci_bar_size(const struct pvio_pci *pci, unsigned int bar)
 {

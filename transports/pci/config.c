@@ -11,8 +11,8 @@
  *
  * What is there and which bits of it can be written are two tables of bytes,
  * filled in once and after every reset; a write is one loop over both, then
- * whatever it means is looked at.  No bit of ours is cleared by writing 1 to it:
- * we report no errors and no wake-ups, so those bits are 0 for ever.
+ * whatever it means is looked at.  No bit of ours is cleared by writing 1 to
+ * it: we report no errors and no wake-ups, so those bits are 0 for ever.
  *
  * A function that is not bus master, or not in D0, touches no memory: writing
  * that waits until the queues have drained, since what drivers and hypervisors
@@ -117,7 +117,7 @@ enum virtio_capability {
 #define EXPRESS_HAS_FLR	     (1u << 28)
 #define EXPRESS_LINK	     0x11 /* 2.5 GT/s, one lane */
 
-/* --- bytes ------------------------------------------------------------------- */
+/* --- bytes --------------------------------------------------------------- */
 
 static void put16(uint8_t *space, unsigned int at, uint16_t value)
 {
@@ -155,7 +155,7 @@ static bool ranges_meet(size_t a, size_t a_len, size_t b, size_t b_len)
 	return a < b + b_len && b < a + a_len;
 }
 
-/* --- what is there ------------------------------------------------------------ */
+/* --- what is there ------------------------------------------------------- */
 
 static uint32_t config_class(uint32_t device_id)
 {
@@ -298,7 +298,7 @@ void pci_config_init(struct pvio_pci *pci)
 	config_put_express(pci);
 }
 
-/* --- what it means ------------------------------------------------------------- */
+/* --- what it means ------------------------------------------------------- */
 
 static bool config_is_powered(const struct pvio_pci *pci)
 {
@@ -351,7 +351,7 @@ static void config_route(struct pvio_pci *pci)
 			  enable || (command & COMMAND_INTX_DISABLE));
 }
 
-/* --- reset ---------------------------------------------------------------------- */
+/* --- reset --------------------------------------------------------------- */
 
 static void reset_is_quiet(void *arg, int rc)
 {
@@ -379,6 +379,7 @@ static void reset_registers_done(void *arg, int rc)
 	/* Whatever was raised by queues that were still draining. */
 	(void)pvio_line_acknowledge(&pci->intx,
 				    PVIO_ISR_QUEUE | PVIO_ISR_CONFIG);
+	config_route(pci);
 	/* It is no bus master; nothing runs that would have to drain. */
 	pvio_device_quiesce(pci->dev, PVIO_QUIET_TRANSPORT, reset_is_quiet,
 			    pci);
@@ -406,7 +407,7 @@ void pci_reset(struct pvio_pci *pci, pvio_done_fn *done, void *arg)
 	pvio_registers_reset(&pci->regs, reset_registers_done, pci);
 }
 
-/* --- the window (virtio 1.4, 4.1.4.9) --------------------------------------------- */
+/* --- the window (virtio 1.4, 4.1.4.9) ------------------------------------ */
 
 /* Where the window is: false when there is nothing that it could show. */
 static bool window_is_open(const struct pvio_pci *pci, unsigned int *bar,
@@ -444,7 +445,7 @@ static void window_write(struct pvio_pci *pci, pvio_done_fn *done, void *arg)
 		done(arg, 0);
 }
 
-/* --- accesses ------------------------------------------------------------------------ */
+/* --- accesses ------------------------------------------------------------ */
 
 void pci_config_read(struct pvio_pci *pci, size_t offset, void *buf, size_t len)
 {

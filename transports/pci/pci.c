@@ -24,7 +24,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* --- what all PCI functions share -------------------------------------------- */
+/* --- what all PCI functions share ---------------------------------------- */
 
 void pci_notify_queue(struct pvio_pci *pci, unsigned int queue)
 {
@@ -127,7 +127,7 @@ void pci_fini(struct pvio_pci *pci)
 	pvio_registers_fini(&pci->regs);
 }
 
-/* --- accesses --------------------------------------------------------------------- */
+/* --- accesses ------------------------------------------------------------ */
 
 struct pci_access {
 	struct pvio_access access;
@@ -260,7 +260,7 @@ void pvio_pci_reset(struct pvio_pci *pci)
 	access_make(&access);
 }
 
-/* --- doorbells ------------------------------------------------------------------- */
+/* --- doorbells ----------------------------------------------------------- */
 
 int pvio_pci_doorbell(struct pvio_pci *pci, unsigned int queue,
 		      struct pvio_doorbell *doorbell)
@@ -277,7 +277,7 @@ int pvio_pci_doorbell(struct pvio_pci *pci, unsigned int queue,
 	return 0;
 }
 
-/* --- interrupts ------------------------------------------------------------------ */
+/* --- interrupts ---------------------------------------------------------- */
 
 int pvio_pci_set_host(struct pvio_pci *pci, const struct pvio_pci_host *host,
 		      void *arg)
@@ -338,7 +338,7 @@ int pvio_pci_set_intx_fds(struct pvio_pci *pci, int trigger, int resample)
 	return pvio_access_make(&pci->accesses, &call.access);
 }
 
-/* --- life -------------------------------------------------------------------------- */
+/* --- life ---------------------------------------------------------------- */
 
 static int transport_attach(struct pvio_device *dev, struct pvio_config *cfg,
 			    void **transport)

@@ -66,7 +66,7 @@ struct pvio_pci {
 
 	/* config.c's own */
 	bool is_quiesced; /* bus master off, or not in D0: nothing is served */
-	bool is_resetting; /* by the bus or FLR: what is accessed is not there */
+	bool is_resetting; /* by the bus or FLR: it does not answer */
 	struct {
 		uint64_t address;
 		bool is_enabled;

@@ -23,7 +23,7 @@
 
 #define FEATURE_WORDS 4 /* of 32 bits */
 
-/* --- queues' shadows ------------------------------------------------------- */
+/* --- queues' shadows ----------------------------------------------------- */
 
 static unsigned int queue_index(const struct pvio_register_queue *queue)
 {
@@ -94,7 +94,7 @@ void pvio_registers_fini(struct pvio_registers *regs)
 	regs->queue = NULL;
 }
 
-/* --- features -------------------------------------------------------------- */
+/* --- features ------------------------------------------------------------ */
 
 uint32_t pvio_registers_device_features(const struct pvio_registers *regs)
 {
@@ -134,7 +134,7 @@ static int registers_latch_features(struct pvio_registers *regs)
 	return pvio_device_set_features(regs->dev, &f);
 }
 
-/* --- status ---------------------------------------------------------------- */
+/* --- status -------------------------------------------------------------- */
 
 uint8_t pvio_registers_status(const struct pvio_registers *regs)
 {
@@ -203,7 +203,7 @@ void pvio_registers_set_status(struct pvio_registers *regs, uint8_t status,
 		pvio_device_set_status(regs->dev, status, done, arg);
 }
 
-/* --- the selected queue ---------------------------------------------------- */
+/* --- the selected queue -------------------------------------------------- */
 
 struct pvio_register_queue *pvio_registers_selected(struct pvio_registers *regs)
 {
@@ -293,7 +293,7 @@ uint32_t pvio_register_queue_address(const struct pvio_register_queue *queue,
 	return (uint32_t)(address >> (half ? 32 : 0));
 }
 
-/* --- starting and stopping ------------------------------------------------- */
+/* --- starting and stopping ----------------------------------------------- */
 
 static void queue_start(struct pvio_register_queue *queue);
 static void queue_stop(struct pvio_register_queue *queue);
@@ -418,7 +418,7 @@ void pvio_register_queue_disable(struct pvio_register_queue *queue,
 	queue_stop(queue);
 }
 
-/* --- vectors --------------------------------------------------------------- */
+/* --- vectors ------------------------------------------------------------- */
 
 static uint16_t registers_vector(const struct pvio_registers *regs,
 				 uint16_t vector)
@@ -438,7 +438,7 @@ void pvio_register_queue_set_vector(struct pvio_register_queue *queue,
 	pvio_store_once(&queue->vector, registers_vector(queue->regs, vector));
 }
 
-/* --- configuration space --------------------------------------------------- */
+/* --- configuration space ------------------------------------------------- */
 
 /*
  * Eight bits do for a counter that only what the driver has seen moves: for it

@@ -69,14 +69,14 @@ int pvio_registers_init(struct pvio_registers *regs, struct pvio_device *dev,
 			unsigned int nr_vectors);
 void pvio_registers_fini(struct pvio_registers *regs);
 
-/* --- features: 32 bits at a time, by selector; 0 past the last ------------ */
+/* --- features: 32 bits at a time, by selector; 0 past the last ----------- */
 uint32_t pvio_registers_device_features(const struct pvio_registers *regs);
 uint32_t pvio_registers_driver_features(const struct pvio_registers *regs);
 /* Ignored after FEATURES_OK (virtio 1.4, 3.1.1), and past the last. */
 void pvio_registers_set_driver_features(struct pvio_registers *regs,
 					uint32_t bits);
 
-/* --- status --------------------------------------------------------------- */
+/* --- status -------------------------------------------------------------- */
 uint8_t pvio_registers_status(const struct pvio_registers *regs);
 /*
  * Features go to the core when FEATURES_OK is written, and the bit does not
@@ -91,7 +91,7 @@ void pvio_registers_set_status(struct pvio_registers *regs, uint8_t status,
 void pvio_registers_reset(struct pvio_registers *regs, pvio_done_fn *done,
 			  void *arg);
 
-/* --- the selected queue: NULL when there is none of that number ------------ */
+/* --- the selected queue: NULL when there is none of that number ---------- */
 struct pvio_register_queue *
 pvio_registers_selected(struct pvio_registers *regs);
 uint16_t pvio_registers_queue_max(const struct pvio_registers *regs);
@@ -136,7 +136,7 @@ void pvio_registers_set_config_vector(struct pvio_registers *regs,
 void pvio_register_queue_set_vector(struct pvio_register_queue *queue,
 				    uint16_t vector);
 
-/* --- configuration space --------------------------------------------------- */
+/* --- configuration space ------------------------------------------------- */
 /* Changes only if something changed since the driver last read (4.1.4.3.1). */
 uint8_t pvio_registers_generation(struct pvio_registers *regs);
 void pvio_registers_read_config(struct pvio_registers *regs, size_t offset,
