@@ -78,7 +78,7 @@ static bool has_feature(const struct guest_page *p, unsigned int bit)
 	return p->gd.features[bit / 64] >> bit % 64 & 1;
 }
 
-/* --- registers --------------------------------------------------------------- */
+/* --- registers ------------------------------------------------------------ */
 
 static int mmio_get_status(struct guest_device *gd, uint8_t *status)
 {
@@ -125,7 +125,7 @@ static int mmio_set_features(struct guest_device *gd, const uint64_t bits[2])
 	return 0;
 }
 
-/* --- configuration space ----------------------------------------------------- */
+/* --- configuration space -------------------------------------------------- */
 
 /* The widest access at @offset for what is left. */
 static size_t config_width(size_t offset, size_t len)
@@ -182,7 +182,7 @@ static int mmio_write_config(struct guest_device *gd, size_t offset,
 	return 0;
 }
 
-/* --- queues ------------------------------------------------------------------ */
+/* --- queues --------------------------------------------------------------- */
 
 /* No register says how many: those that are not there have no size. */
 static int mmio_nr_queues(struct guest_device *gd)
@@ -279,7 +279,7 @@ static void mmio_kick(struct guest_device *gd, unsigned int q)
 	page_write(p, VIRTIO_MMIO_QUEUE_NOTIFY, word);
 }
 
-/* --- the interrupt ----------------------------------------------------------- */
+/* --- the interrupt -------------------------------------------------------- */
 
 static void page_interrupt(struct guest_page *p)
 {
@@ -332,7 +332,7 @@ static bool mmio_is_broken(struct guest_device *gd)
 	return pvio_load_once(&page_of(gd)->is_broken);
 }
 
-/* --- open and close ---------------------------------------------------------- */
+/* --- open and close ------------------------------------------------------- */
 
 static void page_free(struct guest_page *p)
 {

@@ -59,7 +59,7 @@ struct guest_pci *guest_device_pci(struct guest_device *gd)
 	return &function_of(gd)->pci;
 }
 
-/* --- registers --------------------------------------------------------------- */
+/* --- registers ------------------------------------------------------------ */
 
 static int pci_get_status(struct guest_device *gd, uint8_t *status)
 {
@@ -126,7 +126,7 @@ static int pci_nr_queues(struct guest_device *gd)
 	return nr < 0 ? nr : (int)pvio_min(nr, GUEST_MAX_QUEUES);
 }
 
-/* --- queues ------------------------------------------------------------------ */
+/* --- queues --------------------------------------------------------------- */
 
 static int pci_start_queue(struct guest_device *gd, unsigned int q)
 {
@@ -193,7 +193,7 @@ static void pci_kick(struct guest_device *gd, unsigned int q)
 	}
 }
 
-/* --- interrupts -------------------------------------------------------------- */
+/* --- interrupts ----------------------------------------------------------- */
 
 static void function_config_changed(struct guest_function *f)
 {
@@ -261,7 +261,7 @@ static bool pci_is_broken(struct guest_device *gd)
 	return pvio_load_once(&function_of(gd)->is_broken);
 }
 
-/* --- open and close ---------------------------------------------------------- */
+/* --- open and close ------------------------------------------------------- */
 
 static int watch(struct guest_function *f, int fd)
 {

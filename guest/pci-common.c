@@ -92,7 +92,7 @@ static void relax(struct guest_pci *pci)
 		poll(NULL, 0, 1);
 }
 
-/* --- status and features ----------------------------------------------------- */
+/* --- status and features -------------------------------------------------- */
 
 int guest_pci_get_status(struct guest_pci *pci, uint8_t *status)
 {
@@ -158,7 +158,7 @@ static bool has_feature(const struct guest_pci *pci, unsigned int bit)
 	return pci->features[bit / 64] >> bit % 64 & 1;
 }
 
-/* --- configuration space ----------------------------------------------------- */
+/* --- configuration space -------------------------------------------------- */
 
 /* The widest access at @offset for what is left. */
 static size_t config_width(size_t offset, size_t len)
@@ -222,7 +222,7 @@ int guest_pci_read_isr(struct guest_pci *pci, uint8_t *isr)
 	return window_read(pci, &pci->isr, 0, isr, 1);
 }
 
-/* --- queues ------------------------------------------------------------------ */
+/* --- queues --------------------------------------------------------------- */
 
 int guest_pci_nr_queues(struct guest_pci *pci)
 {
@@ -351,7 +351,7 @@ int guest_pci_reset_queue(struct guest_pci *pci, unsigned int q)
 	return rc;
 }
 
-/* --- doorbells --------------------------------------------------------------- */
+/* --- doorbells ------------------------------------------------------------ */
 
 /* What to write (virtio 1.4, 4.1.5.2): bytes of it. */
 static inline size_t doorbell_word(const struct guest_pci *pci, unsigned int q,

@@ -56,7 +56,7 @@ enum config_offset {
 /* Where x86 processors take messages. */
 #define MSIX_ADDRESS         0xfee00000u
 
-/* --- configuration space ---------------------------------------------------- */
+/* --- configuration space -------------------------------------------------- */
 
 static int config_read8(struct guest_pci *pci, size_t offset, uint8_t *value)
 {
@@ -103,7 +103,7 @@ static int command_change(struct guest_pci *pci, uint16_t set, uint16_t clear)
 			      (uint16_t)((command | set) & ~clear));
 }
 
-/* --- BARs ------------------------------------------------------------------- */
+/* --- BARs ----------------------------------------------------------------- */
 
 /* What address bits register @offset has: write ones, and look. */
 static int bar_probe(struct guest_pci *pci, size_t offset, uint32_t *bits)
@@ -174,7 +174,7 @@ static int place_bars(struct guest_pci *pci)
 	return 0;
 }
 
-/* --- capabilities ----------------------------------------------------------- */
+/* --- capabilities --------------------------------------------------------- */
 
 /* Is the window within its BAR?  Capabilities that say less are not ours. */
 static bool window_is_good(const struct guest_pci *pci,
@@ -352,7 +352,7 @@ void guest_pci_fini(struct guest_pci *pci)
 	memset(pci, 0, sizeof(*pci));
 }
 
-/* --- interrupts ------------------------------------------------------------- */
+/* --- interrupts ----------------------------------------------------------- */
 
 int guest_pci_enable_intx(struct guest_pci *pci, int trigger, int resample)
 {

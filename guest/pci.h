@@ -117,7 +117,7 @@ int guest_pci_write_config(struct guest_pci *pci, size_t offset,
 /* Read and so acknowledge the ISR. */
 int guest_pci_read_isr(struct guest_pci *pci, uint8_t *isr);
 
-/* --- queues ---------------------------------------------------------------- */
+/* --- queues --------------------------------------------------------------- */
 
 struct guest_pci_queue {
 	uint16_t size;
@@ -145,7 +145,7 @@ int guest_pci_find_doorbell(struct guest_pci *pci, unsigned int q,
 void guest_pci_ring_mapped(struct guest_pci *pci, unsigned int q, uint16_t next,
 			   const struct guest_pci_doorbell *doorbell);
 
-/* --- MSI-X ----------------------------------------------------------------- */
+/* --- MSI-X ---------------------------------------------------------------- */
 
 /* Switch it on, all vectors masked; or off, and so to INTx. */
 int guest_pci_enable_msix(struct guest_pci *pci, bool enable);

@@ -41,7 +41,8 @@ static void rig_text(const struct block_rig *rig, const char *config,
 {
 	char transport[256];
 
-	guest_way_transport(rig_way(rig), rig->dir, transport, sizeof(transport));
+	guest_way_transport(rig_way(rig), rig->dir, transport,
+			    sizeof(transport));
 	snprintf(text, size, "model = \"block\"; %s %s", config, transport);
 }
 

@@ -40,7 +40,7 @@ static void expect_queue_serves(unsigned int q, unsigned int seed)
 	ck_assert_mem_eq(in, out, sizeof(in));
 }
 
-/* --- features of the transport ---------------------------------------------- */
+/* --- features of the transport -------------------------------------------- */
 
 START_TEST(registers_offer_what_a_driver_of_them_can_use)
 {
@@ -78,7 +78,7 @@ START_TEST(doorbells_of_either_width_are_heard)
 }
 END_TEST
 
-/* --- queues ------------------------------------------------------------------ */
+/* --- queues --------------------------------------------------------------- */
 
 START_TEST(queue_is_reset_alone_and_starts_with_another_size)
 {
@@ -116,7 +116,7 @@ START_TEST(queue_is_not_reset_unless_that_was_negotiated)
 }
 END_TEST
 
-/* --- interrupts --------------------------------------------------------------- */
+/* --- interrupts ----------------------------------------------------------- */
 
 /* A driver that waits for each request is told of each, once. */
 START_TEST(each_request_interrupts_its_queue)
@@ -142,7 +142,7 @@ START_TEST(each_request_interrupts_its_queue)
 }
 END_TEST
 
-/* --- a function that is not as it should be ----------------------------------- */
+/* --- a function that is not as it should be ------------------------------- */
 
 /* A function whose configuration space reads otherwise in one place. */
 struct spoiled {

@@ -222,7 +222,7 @@ static int kick_run(struct kick_bench *b, struct bench_report *report)
 	return 0;
 }
 
-/* --- command line ------------------------------------------------------------ */
+/* --- command line --------------------------------------------------------- */
 
 static void kick_usage(FILE *f)
 {

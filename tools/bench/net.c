@@ -84,7 +84,7 @@ struct net_bench {
 	struct pvio_poller poller; /* the driver, on one thread */
 };
 
-/* --- set up ------------------------------------------------------------------ */
+/* --- set up --------------------------------------------------------------- */
 
 static int net_side_start(struct net_side *s, uint64_t features)
 {
@@ -209,7 +209,7 @@ static void net_teardown(struct net_bench *b)
 	bench_host_fini(&b->host);
 }
 
-/* --- drive ------------------------------------------------------------------- */
+/* --- drive ---------------------------------------------------------------- */
 
 static void net_publish(struct net_bench *b, struct net_side *s,
 			struct guest_ring *ring, unsigned int q)
@@ -396,7 +396,7 @@ static int net_round(struct bench_report *report, const struct net_options *o)
 	return rc;
 }
 
-/* --- options ------------------------------------------------------------------ */
+/* --- options -------------------------------------------------------------- */
 
 static void net_usage(FILE *f)
 {
