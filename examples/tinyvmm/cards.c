@@ -39,7 +39,10 @@ struct card {
 	struct pvio_doorbell doorbells[NR_QUEUES_MAX];
 	unsigned int nr_queues;
 	uint32_t gsi[NR_VECTORS_MAX]; /* of its MSI-X vectors */
-	uint64_t bound[PVIO_PCI_NR_BARS]; /* where doorbells are; 0: nowhere */
+	struct {
+		uint64_t address;
+		bool is_mapped;
+	} bars[PVIO_PCI_NR_BARS];
 	_Atomic uint64_t accesses, notify_exits;
 };
 
@@ -87,22 +90,20 @@ static void card_config(void *arg, unsigned int part, uint64_t offset,
 		pvio_pci_config_read(card->pci, offset, data, len);
 }
 
-/* Where KVM cannot bind a doorbell, kicks are exits and come here as such. */
+/*
+ * Where KVM cannot bind a doorbell, because the guest put another BAR there,
+ * kicks are exits and come here as such.
+ */
 static void card_bind(struct card *card, unsigned int bar, uint64_t address,
 		      bool is_bound)
 {
 	unsigned int i;
-	int rc;
 
-	for (i = 0; i < card->nr_queues && !options.no_ioeventfd; i++) {
-		if (card->doorbells[i].bar != bar)
-			continue;
-		rc = pvio_kvm_bind_doorbell(card->vm->fd, &card->doorbells[i],
-					    address, is_bound);
-		if (rc < 0 && is_bound)
-			fprintf(stderr, "tinyvmm: %s: ioeventfd of queue %u: "
-				"%s\n", card->name, i, strerror(-rc));
-	}
+	for (i = 0; i < card->nr_queues && !options.no_ioeventfd; i++)
+		if (card->doorbells[i].bar == bar)
+			pvio_kvm_bind_doorbell(card->vm->fd,
+					       &card->doorbells[i], address,
+					       is_bound);
 }
 
 /* --- from the device ------------------------------------------------------ */
@@ -112,11 +113,12 @@ static void card_bar_moved(void *arg, unsigned int bar, uint64_t address,
 {
 	struct card *card = arg;
 
-	if (card->bound[bar] != 0) {
-		card_bind(card, bar, card->bound[bar], false);
+	if (card->bars[bar].is_mapped) {
+		card_bind(card, bar, card->bars[bar].address, false);
 		bus_unmap(card, bar);
 	}
-	card->bound[bar] = is_enabled ? address : 0;
+	card->bars[bar].address = address;
+	card->bars[bar].is_mapped = is_enabled;
 	if (is_enabled) {
 		bus_map(address, pvio_pci_bar_size(card->pci, bar),
 			card_access, card, bar);

@@ -16,7 +16,10 @@ guest_tests = \
 	$(NULL)
 
 # Seconds, and nothing to install: wherever there is KVM.
-kvm_tests = tests/guests/tinyvmm-baremetal.sh
+kvm_tests = \
+	tests/guests/tinyvmm-baremetal.sh \
+	tests/guests/tinyvmm-bars.sh \
+	$(NULL)
 if HAVE_KVM
 TESTS += $(kvm_tests)
 endif
@@ -25,6 +28,7 @@ EXTRA_DIST += \
 	$(guest_tests) \
 	$(kvm_tests) \
 	tests/guests/README.md \
+	tests/guests/bars-guest.c \
 	tests/guests/boot-sector.S \
 	tests/guests/demo.sh \
 	tests/guests/fetch-kernel \
