@@ -46,6 +46,18 @@ tests_hostile_check_vfio_user_memory_CPPFLAGS = $(test_cppflags)
 tests_hostile_check_vfio_user_memory_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_hostile_check_vfio_user_memory_LDADD = $(test_libs)
 
+check_PROGRAMS += tests/hostile/check_vfio_user_poll
+TESTS += tests/hostile/check_vfio_user_poll
+tests_hostile_check_vfio_user_poll_CPPFLAGS = $(test_cppflags)
+tests_hostile_check_vfio_user_poll_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_hostile_check_vfio_user_poll_LDADD = $(test_libs)
+
+check_PROGRAMS += tests/hostile/check_vfio_user_threads
+TESTS += tests/hostile/check_vfio_user_threads
+tests_hostile_check_vfio_user_threads_CPPFLAGS = $(test_cppflags)
+tests_hostile_check_vfio_user_threads_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_hostile_check_vfio_user_threads_LDADD = $(test_libs)
+
 check_PROGRAMS += tests/hostile/check_vfio_user_version
 TESTS += tests/hostile/check_vfio_user_version
 tests_hostile_check_vfio_user_version_CPPFLAGS = $(test_cppflags)
