@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <json-c/json.h>
+#include <linux/virtio_pci.h>
 #include <pthread.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
@@ -550,6 +551,34 @@ START_TEST(stopped_device_starts_again_with_a_driver_that_begins_anew)
 }
 END_TEST
 
+static uint64_t read_common(struct guest_vfu *vfu, uint64_t offset, size_t len)
+{
+	uint64_t value = 0;
+
+	ck_assert_int_eq(guest_vfu_read(vfu, BAR_VIRTIO, offset, &value, len),
+			 0);
+	return value;
+}
+
+START_TEST(stopped_device_comes_up_reset)
+{
+	struct guest_vfu vfu;
+
+	begin_driven();
+	ck_assert_uint_ne(read_common(guest_device_vfu(gd),
+				      VIRTIO_PCI_COMMON_STATUS, 1),
+			  0);
+	pvio_device_stop(rig.dev);
+	rig_start(&rig);
+	ck_assert_int_eq(guest_vfu_connect(&vfu, rig.path, rig.worker), 0);
+	ck_assert_int_eq(guest_vfu_version(&vfu, NULL), 0);
+	ck_assert_uint_eq(read_common(&vfu, VIRTIO_PCI_COMMON_STATUS, 1), 0);
+	ck_assert_uint_eq(read_common(&vfu, VIRTIO_PCI_COMMON_Q_ENABLE, 2), 0);
+	guest_vfu_close(&vfu);
+	end();
+}
+END_TEST
+
 START_TEST(connected_socket_can_be_inherited)
 {
 	char transport[64];
@@ -589,6 +618,7 @@ int main(void)
 		client_that_returns_finds_its_device,
 		interrupt_while_nobody_is_there_is_delivered_later,
 		stopped_device_starts_again_with_a_driver_that_begins_anew,
+		stopped_device_comes_up_reset,
 		connected_socket_can_be_inherited,
 	};
 	Suite *suite = suite_create("vfio_user");

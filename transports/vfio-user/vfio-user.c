@@ -154,8 +154,9 @@ void vfu_session_gone(struct vfu *vfu)
 
 	vfu->stop_done = NULL;
 	pvio_endpoint_again(&vfu->endpoint);
+	/* Who stops a device resets it, and with it what shows it. */
 	if (done)
-		done(vfu->stop_arg, 0);
+		pci_reset(&vfu->pci, done, vfu->stop_arg);
 }
 
 static void vfu_stop(void *transport, pvio_done_fn *done, void *arg)
