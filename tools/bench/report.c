@@ -217,9 +217,11 @@ int bench_report_print(struct bench_report *report, bool json)
 
 	if (report->no_memory)
 		return -ENOMEM;
-	for (i = 0; i < report->nr; i++)
-		qsort(report->row[i].value, report->row[i].nr,
-		      sizeof(double), report_compare);
+	for (i = 0; i < report->nr; i++) {
+		if (report->row[i].nr)
+			qsort(report->row[i].value, report->row[i].nr,
+			      sizeof(double), report_compare);
+	}
 	if (json)
 		report_print_json(report);
 	else
