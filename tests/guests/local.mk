@@ -4,6 +4,7 @@
 # with --enable-guest-tests: they take minutes.  ./demo uses the same tools.
 
 guest_tests = \
+	tests/guests/baremetal-qemu.sh \
 	tests/guests/boot.sh \
 	tests/guests/doorbell.sh \
 	tests/guests/uml.sh \
