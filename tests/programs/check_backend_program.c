@@ -13,6 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "guest/vfio-user.h"
 #include "rig.h"
 #include "tests/check_main.h"
 
@@ -111,6 +112,27 @@ START_TEST(device_is_served_at_socket_path)
 }
 END_TEST
 
+START_TEST(vfio_user_client_is_served)
+{
+	char option[160];
+	char *argv[] = { "pvio-block",  option,      "--memory=1M",
+			 "--vfio-user", "--verbose", NULL };
+	const char *path = rig_path(&rig, "socket");
+	struct vfu_device_info info;
+	struct guest_vfu vfu;
+
+	snprintf(option, sizeof(option), "--socket-path=%s", path);
+	rig_run(&rig, argv, NULL, 0, NULL);
+	rig_wait_log(&rig, "serving");
+	ck_assert_int_eq(guest_vfu_connect(&vfu, path, NULL), 0);
+	ck_assert_int_eq(guest_vfu_version(&vfu, NULL), 0);
+	ck_assert_int_eq(guest_vfu_device_info(&vfu, &info), 0);
+	ck_assert(info.flags & VFU_DEVICE_PCI);
+	guest_vfu_close(&vfu);
+	expect_clean_exit_by(SIGTERM);
+}
+END_TEST
+
 START_TEST(connected_fd_is_served)
 {
 	char *argv[] = { "pvio-block", "--fd=3", "--memory=1M", NULL };
@@ -202,6 +224,7 @@ END_TEST
 
 CHECK_MAIN("backend_program", setup, teardown,
 	   capabilities_are_printed_whatever_else_is_said,
-	   device_is_served_at_socket_path, connected_fd_is_served,
+	   device_is_served_at_socket_path, vfio_user_client_is_served,
+	   connected_fd_is_served,
 	   listening_fd_is_served, socket_of_the_service_manager_is_served,
 	   mistakes_fail_early_with_a_message, path_is_taken_as_it_is)

@@ -21,7 +21,8 @@ tests_programs_check_backend_program_SOURCES = $(program_rig) \
 	tests/programs/check_backend_program.c
 tests_programs_check_backend_program_CPPFLAGS = $(test_cppflags)
 tests_programs_check_backend_program_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
-tests_programs_check_backend_program_LDADD = $(CHECK_LIBS) $(JSONC_LIBS)
+tests_programs_check_backend_program_LDADD = libguest.la $(test_lib) \
+	$(CHECK_LIBS) $(library_libs)
 
 check_PROGRAMS += tests/programs/check_control
 TESTS += tests/programs/check_control

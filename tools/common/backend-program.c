@@ -34,6 +34,7 @@ enum backend_program_option {
 	OPT_SOCKET_MODE,
 	OPT_SOCKET_GROUP,
 	OPT_CLIENT,
+	OPT_VFIO_USER,
 	OPT_POLL_US,
 	OPT_WORKERS,
 	OPT_VERSION,
@@ -48,6 +49,7 @@ static const struct option common_options[] = {
 	{ "socket-mode", required_argument, NULL, OPT_SOCKET_MODE },
 	{ "socket-group", required_argument, NULL, OPT_SOCKET_GROUP },
 	{ "client", no_argument, NULL, OPT_CLIENT },
+	{ "vfio-user", no_argument, NULL, OPT_VFIO_USER },
 	{ "poll-us", required_argument, NULL, OPT_POLL_US },
 	{ "workers", required_argument, NULL, OPT_WORKERS },
 	{ "verbose", no_argument, NULL, OPT_VERBOSE },
@@ -61,6 +63,7 @@ static const char common_usage[] =
 	"      --fd=FD              serve this inherited socket instead:\n"
 	"                           connected or listening\n"
 	"      --client             connect to --socket-path, again and again\n"
+	"      --vfio-user          speak vfio-user instead: a PCI function\n"
 	"      --socket-mode=MODE   permissions of the socket file, octal\n"
 	"      --socket-group=GROUP its group\n"
 	"      --workers=N          threads that serve the queues (1)\n"
@@ -76,7 +79,7 @@ struct backend_program_run {
 	const struct backend_program *program;
 	const char *socket_path, *socket_mode, *socket_group;
 	const char *poll_us;
-	bool is_client;
+	bool is_client, is_vfio_user;
 	int fd;
 	unsigned int workers, verbosity;
 };
@@ -149,6 +152,9 @@ static int backend_program_common(struct backend_program_run *run, int val,
 		break;
 	case OPT_SOCKET_GROUP:
 		run->socket_group = value;
+		break;
+	case OPT_VFIO_USER:
+		run->is_vfio_user = true;
 		break;
 	case OPT_CLIENT:
 		run->is_client = true;
@@ -259,7 +265,8 @@ static char *backend_program_text(const struct backend_program_run *run)
 	}
 	if (run->poll_us)
 		fprintf(f, "poll_us = %sL; ", run->poll_us);
-	fputs("transport = { type = \"vhost-user\"; ", f);
+	fprintf(f, "transport = { type = \"%s\"; ",
+		run->is_vfio_user ? "vfio-user" : "vhost-user");
 	if (run->fd >= 0)
 		fprintf(f, "fd = %d; ", run->fd);
 	if (run->socket_path)
