@@ -76,6 +76,7 @@ mkdir -p "$work"
 wanted=("$@")
 passed=0 failed=0 skipped=0
 pids=() links=() # of a case, to be removed at its end
+transport='type = "vhost-user";' # of its devices
 
 # --- cases --------------------------------------------------------------------
 
@@ -489,16 +490,17 @@ e2fsck_clean()
 # --- disks --------------------------------------------------------------------
 
 # disk_start SERVER IMAGE [OPTION...]: serve it at ./disk.sock; SERVER is pviod
-# or pvio-block, options are queues=N, read-only and reconnects
+# or pvio-block; an OPTION is queues=N, read-only, or "KEY = VALUE;" of pvio.conf
 disk_start()
 {
-	local server=$1 file=$2 queues=1 ro='' o
+	local server=$1 file=$2 queues=1 ro='' keys='' o
 
 	shift 2
 	for o; do
 		case $o in
 		queues=*) queues=${o#*=} ;;
 		read-only) ro=1 ;;
+		*\;) keys+=$o ;;
 		*) fail "disk_start: option $o?" ;;
 		esac
 	done
@@ -507,11 +509,11 @@ disk_start()
 		cat >pvio.conf <<-END
 			control = "$PWD/control.sock";
 			guests = ( { name = "vm"; devices = (
-			  { name = "disk"; model = "block"; queues = $queues;
+			  { name = "disk"; model = "block"; queues = $queues; $keys
 			    ${ro:+read_only = true;}
 			    backend = { type = "file"; path = "$file"; };
-			    transport = { type = "vhost-user";
-			                  socket = "$PWD/disk.sock"; }; } ); } );
+			    transport = { $transport socket = "$PWD/disk.sock"; };
+			  } ); } );
 		END
 		pviod_start
 		;;
@@ -571,14 +573,13 @@ net_start()
 		guests = ( { name = "vm"; devices = (
 		  { name = "net"; model = "net"; mac = "52:54:00:00:00:01"; ${2-}
 		    backend = { $1 };
-		    transport = { type = "vhost-user";
-		                  socket = "$PWD/net.sock"; }; } ); } );
+		    transport = { $transport socket = "$PWD/net.sock"; }; } ); } );
 	END
 	pviod_start
 	started_makes "$PWD/net.sock"
 }
 
-# Two cards on one switch, at ./net1.sock and ./net2.sock.
+# Two cards on one switch, at ./net1.sock (by $transport) and ./net2.sock.
 switch_start()
 {
 	cat >pvio.conf <<-END
@@ -588,8 +589,8 @@ switch_start()
 		  { name = "vm1"; devices = (
 		    { name = "net1"; model = "net"; mac = "52:54:00:00:00:01"; ${1-}
 		      backend = { type = "switch"; switch = "sw"; };
-		      transport = { type = "vhost-user";
-		                    socket = "$PWD/net1.sock"; }; } ); },
+		      transport = { $transport socket = "$PWD/net1.sock"; };
+		    } ); },
 		  { name = "vm2"; devices = (
 		    { name = "net2"; model = "net"; mac = "52:54:00:00:00:02"; ${1-}
 		      backend = { type = "switch"; switch = "sw"; };

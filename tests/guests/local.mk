@@ -12,6 +12,8 @@ guest_tests = \
 	tests/guests/qemu-net.sh \
 	tests/guests/kill.sh \
 	tests/guests/migrate.sh \
+	tests/guests/vfio-user-disk.sh \
+	tests/guests/vfio-user-net.sh \
 	tests/guests/tinyvmm-linux.sh \
 	tests/libvirt/libvirt.sh \
 	$(NULL)
@@ -36,6 +38,7 @@ EXTRA_DIST += \
 	tests/guests/fetch-sid \
 	tests/guests/guest-init.sh \
 	tests/guests/lib.sh \
+	tests/guests/vfio-user.bash \
 	$(NULL)
 
 if GUEST_TESTS

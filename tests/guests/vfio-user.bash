@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# shellcheck shell=bash disable=SC2034,SC2154
+#
+# vfio-user.bash - for tests with QEMU's vfio-user client; sourced after lib.sh
+#
+# QEMU of Debian unstable, with either kernel.  What passes between QEMU and
+# pvio is in NAME.trace, from QEMU's side.
+
+qemu_of=sid
+
+# A place on q35 to plug into.
+root_port="-device pcie-root-port,id=rp,chassis=1"
+root_port+=,pref64-reserve=8M,mem-reserve=8M,io-reserve=0
+
+# vfu_serve DOORBELL [KERNEL]: how devices are served and who drives them
+vfu_serve()
+{
+	transport="type = \"vfio-user\"; doorbell = \"$1\";"
+	kernel_of=${2:-stable}
+	qemu_get
+	"${qemu[@]}" -device help | grep -q '"vfio-user-pci"' ||
+		skip "this QEMU has no vfio-user-pci"
+}
+
+# vfu_json SOCKET [MEMBERS]: the device as -device and device_add take it
+vfu_json()
+{
+	printf '{"driver":"vfio-user-pci",%s"socket":{"type":"unix","path":"%s"}}' \
+		"${2:+$2,}" "$PWD/$1"
+}
+
+# vfu_start NAME ARGS...: qemu_start with the conversation written down, and a
+# QMP monitor
+vfu_start()
+{
+	local name=$1
+
+	shift
+	mkfifo "$name.qmp.in" "$name.qmp.out"
+	cat "$name.qmp.out" >"$name.qmp" &
+	pids+=("$!")
+	qemu_start "$name" -trace 'vfio_user*' -D "$name.trace" \
+		-chardev "pipe,id=qmp,path=$PWD/$name.qmp" \
+		-mon chardev=qmp,mode=control "$@"
+	echo '{"execute":"qmp_capabilities"}' >"$name.qmp.in"
+}
+
+# qmp NAME COMMAND [ARGUMENTS]: the answer is not waited for
+qmp()
+{
+	echo "+ qmp $2 ${3-}"
+	echo "{\"execute\":\"$2\"${3:+,\"arguments\":$3}}" >"$1.qmp.in"
+}
+
+# vfu_polite NAME: QEMU had nothing to complain of, and no request was refused
+vfu_polite()
+{
+	if grep -E 'vfio|reply|spurious' "$1.log"; then
+		fail "QEMU said the above"
+	fi
+	[ -s "$1.trace" ] || fail "no messages were seen"
+	# Flag 0x20: an error.
+	if grep -E 'vfio_user_recv_hdr .* flags 0x[2367ab]' "$1.trace"; then
+		fail "pvio refused the above"
+	fi
+}
+
+# vfu_rang NAME DOORBELL: its doorbells were messages that nobody answered, or no
+# messages; sets $rings
+vfu_rang()
+{
+	local silent
+
+	rings=$(grep -cE 'region_rw .*region 4 .*0x3[0-9a-f]{3}' "$1.trace") || :
+	silent=$(($(grep -c 'vfio_user_region_rw' "$1.trace") -
+		$(grep -cE 'vfio_user_recv_hdr .* cmd 0x(9|a) ' "$1.trace")))
+	case $2 in
+	trap)
+		[ "$rings" -gt 100 ] || fail "$rings doorbells were trapped"
+		[ "$silent" -ge "$rings" ] ||
+			fail "of $rings doorbells some were answered: $silent were not"
+		;;
+	poll)
+		[ "$rings" = 0 ] || fail "$rings doorbells were trapped"
+		[ "$silent" = 0 ] || fail "$silent accesses were not answered"
+		;;
+	esac
+}
+
+# What a guest says of the device behind a sysfs directory.
+vfu_steps=$(
+	cat <<'END'
+# about DIRECTORY: of the virtio device
+about()
+{
+	say features $(cat "$1/features")
+	n=$(basename "$(readlink -f "$1")")
+	say irqs $(grep "$n" /proc/interrupts | grep -oE 'MSI|IO-APIC' | sort -u)
+}
+END
+)
+
+# feature NAME BIT: 0 or 1, as the guest has it
+feature()
+{
+	local bits
+
+	bits=$(guest_word "$1" features)
+	echo "${bits:$2:1}"
+}
+
+# counter DEVICE NAME: of pvioctl's JSON, summed up
+counter()
+{
+	ctl --json stats "$1" | tr ',{}' '\n' |
+		awk -F: -v n="\"$2\"" '{ gsub(/ /, "") } $1 == n { s += $2 }
+			END { print s + 0 }'
+}
