@@ -121,7 +121,7 @@ static uint64_t build_dsdt(struct vm *vm)
 	uint8_t *table = table_open("DSDT", 2), *scope;
 	unsigned int i;
 
-	PUT("\x08_S5_\x12\x07\x04\x0a\x05\0\0\0"); /* Name (_S5, {5, 0, 0, 0}) */
+	PUT("\x08_S5_\x12\x07\x04\x0a\x05\0\0\0"); /* Name (_S5, {5, ...}) */
 	PUT("\x10");				/* Scope (\_SB) { */
 	scope = out;
 	PUT("..\\_SB_");
@@ -137,10 +137,12 @@ static uint64_t build_dsdt(struct vm *vm)
 
 static uint64_t build_fadt(struct vm *vm)
 {
-	/* Generic addresses: one byte at a port.  Nothing is at POWER_PORT+2. */
-	const uint8_t power[] = { 1, 8, 0, 1, POWER_PORT & 0xff, POWER_PORT >> 8 };
-	const uint8_t status[] = { 1, 8, 0, 1, power[4] + 2, POWER_PORT >> 8 };
-	uint32_t flags = 1u << 20 | 1u << 10 | 1; /* reduced; can reset; wbinvd */
+	/* A byte at a port, as generic address; nothing is at the second. */
+	const uint8_t high = POWER_PORT >> 8, low = POWER_PORT & 0xff;
+	const uint8_t power[] = { 1, 8, 0, 1, low, high };
+	const uint8_t status[] = { 1, 8, 0, 1, low + 2, high };
+	/* Reduced; can reset; has WBINVD. */
+	uint32_t flags = 1u << 20 | 1u << 10 | 1;
 	uint64_t dsdt = build_dsdt(vm);
 	uint8_t *fadt = table_open("FACP", 6);
 

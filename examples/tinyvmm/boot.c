@@ -103,7 +103,8 @@ static void load_elf(struct vm *vm, const struct boot *boot)
 	const Elf64_Phdr *ph;
 	unsigned int i;
 
-	if (file.bytes < sizeof(*elf) || memcmp(elf->e_ident, ELFMAG, SELFMAG) ||
+	if (file.bytes < sizeof(*elf) ||
+	    memcmp(elf->e_ident, ELFMAG, SELFMAG) ||
 	    elf->e_machine != EM_X86_64 || elf->e_phoff > file.bytes ||
 	    elf->e_phnum > (file.bytes - elf->e_phoff) / sizeof(*ph))
 		die("%s: not an ELF for x86-64", boot->elf);

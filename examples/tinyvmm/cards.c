@@ -169,7 +169,8 @@ static void card_plug_pci(struct card *card)
 	unsigned int i, nr = pvio_pci_nr_vectors(card->pci);
 	int fd;
 
-	if (nr > NR_VECTORS_MAX || pvio_pci_set_host(card->pci, &host, card) < 0)
+	if (nr > NR_VECTORS_MAX ||
+	    pvio_pci_set_host(card->pci, &host, card) < 0)
 		die("%s: %u vectors", card->name, nr);
 	for (i = 0; i < nr; i++) {
 		fd = new_eventfd();

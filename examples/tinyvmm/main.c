@@ -9,7 +9,7 @@
  *	--cpus N	1
  *	--bus BUS	of all devices: pci (default) or mmio
  *	--disk WHAT	a file, or a fragment of pvio.conf(5), such as
- *			'backend = { type = "memory"; size = "64M"; }; queues = 2;'
+ *			'backend = { type = "null"; }; queues = 2;'
  *	--net WHAT	a type of backend, or a fragment, such as
  *			'backend = { type = "tap"; ifname = "tap0"; };'
  *	--rng		a source of random bytes

@@ -66,7 +66,8 @@ uint8_t serial_read(struct vm *vm, unsigned int reg)
 	} else if (reg == UART_RX) {
 		value = serial_key();
 	} else if (reg == UART_IIR) {
-		value = serial_pending() | (value & UART_FCR_ENABLE_FIFO) * 0xc0;
+		value = serial_pending() |
+			(value & UART_FCR_ENABLE_FIFO) * 0xc0;
 		if ((value & UART_IIR_ID) == UART_IIR_THRI)
 			serial.is_sent = false;
 	} else if (reg == UART_LSR) {
@@ -82,7 +83,9 @@ uint8_t serial_read(struct vm *vm, unsigned int reg)
 void serial_write(struct vm *vm, unsigned int reg, uint8_t value)
 {
 	/* Bits that exist. */
-	static const uint8_t mask[8] = { 0xff, 0xf, 0xff, 0xff, 0x1f, 0, 0, 0xff };
+	static const uint8_t mask[8] = {
+		0xff, 0xf, 0xff, 0xff, 0x1f, 0, 0, 0xff,
+	};
 
 	pthread_mutex_lock(&serial_lock);
 	if (reg <= UART_DLM && serial.reg[UART_LCR] & UART_LCR_DLAB) {

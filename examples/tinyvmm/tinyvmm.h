@@ -49,7 +49,7 @@
 
 void die(const char *fmt, ...) __attribute__((format(printf, 1, 2), noreturn));
 
-/* --- vm.c, run.c ----------------------------------------------------------- */
+/* --- vm.c, run.c ---------------------------------------------------------- */
 
 struct vm;
 struct vcpu {

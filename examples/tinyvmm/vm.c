@@ -70,7 +70,8 @@ static void routes_create(struct vm *vm)
 		e->type = KVM_IRQ_ROUTING_IRQCHIP;
 		e->gsi = pin < 16 ? pin : pin - 16;
 		e->u.irqchip.irqchip = pin >= 16 ? KVM_IRQCHIP_IOAPIC :
-			pin < 8 ? KVM_IRQCHIP_PIC_MASTER : KVM_IRQCHIP_PIC_SLAVE;
+			pin < 8 ? KVM_IRQCHIP_PIC_MASTER :
+			KVM_IRQCHIP_PIC_SLAVE;
 		e->u.irqchip.pin = pin < 16 ? pin % 8 : e->gsi;
 	}
 	vm->routes->nr = pin;
@@ -79,7 +80,9 @@ static void routes_create(struct vm *vm)
 void vm_create(struct vm *vm, uint64_t ram_bytes, unsigned int nr_cpus)
 {
 	struct kvm_pit_config pit = { .flags = KVM_PIT_SPEAKER_DUMMY };
-	struct kvm_userspace_memory_region region = { .memory_size = ram_bytes };
+	struct kvm_userspace_memory_region region = {
+		.memory_size = ram_bytes,
+	};
 	unsigned int i;
 	int run_bytes;
 

@@ -40,7 +40,8 @@ void bars_main(void)
 
 	for (i = 0; i < NR_MOVES; i++) {
 		for (slot = 1; slot <= 2; slot++) {
-			config_write(slot, 0x20, i & 1 ? WINDOW : 0); /* BAR 4 */
+			/* BAR 4, low and high. */
+			config_write(slot, 0x20, i & 1 ? WINDOW : 0);
 			config_write(slot, 0x24, 0);
 			config_write(slot, 0x04, 2); /* it answers */
 		}

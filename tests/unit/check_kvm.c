@@ -104,7 +104,8 @@ static uint64_t kicks(void)
 START_TEST(doorbell_of_any_width_takes_both_writes)
 {
 	ck_assert_uint_eq(guest_exits(), 2);
-	ck_assert_int_eq(pvio_kvm_bind_doorbell(vm, &doorbell, BAR_AT, true), 0);
+	ck_assert_int_eq(pvio_kvm_bind_doorbell(vm, &doorbell, BAR_AT, true),
+			 0);
 	ck_assert_uint_eq(guest_exits(), 0);
 	ck_assert_uint_eq(kicks(), 2);
 
@@ -131,7 +132,8 @@ START_TEST(doorbell_with_a_value_takes_only_that)
 	ck_assert_uint_eq(kicks(), 0);
 
 	doorbell.match = VALUE;
-	ck_assert_int_eq(pvio_kvm_bind_doorbell(vm, &doorbell, BAR_AT, true), 0);
+	ck_assert_int_eq(pvio_kvm_bind_doorbell(vm, &doorbell, BAR_AT, true),
+			 0);
 	ck_assert_uint_eq(guest_exits(), 1); /* the write of 2 bytes */
 	ck_assert_uint_eq(kicks(), 1);
 
@@ -139,7 +141,8 @@ START_TEST(doorbell_with_a_value_takes_only_that)
 	ck_assert_int_eq(pvio_kvm_bind_doorbell(vm, &doorbell, BAR_AT, false),
 			 0);
 	doorbell.width = 0;
-	ck_assert_int_eq(pvio_kvm_bind_doorbell(vm, &doorbell, BAR_AT, true), 0);
+	ck_assert_int_eq(pvio_kvm_bind_doorbell(vm, &doorbell, BAR_AT, true),
+			 0);
 	ck_assert_uint_eq(guest_exits(), 0);
 	ck_assert_uint_eq(kicks(), 2);
 	ck_assert_int_eq(pvio_kvm_bind_doorbell(vm, &doorbell, BAR_AT, false),
@@ -152,7 +155,8 @@ START_TEST(doorbell_that_cannot_be_bound_leaves_nothing_behind)
 {
 	struct pvio_doorbell first = doorbell;
 
-	ck_assert_int_eq(pvio_kvm_bind_doorbell(vm, &doorbell, BAR_AT, true), 0);
+	ck_assert_int_eq(pvio_kvm_bind_doorbell(vm, &doorbell, BAR_AT, true),
+			 0);
 	ck_assert_int_eq(pvio_kvm_bind_doorbell(vm, &doorbell, BAR_AT, true),
 			 -EEXIST);
 	ck_assert_int_eq(pvio_kvm_bind_doorbell(vm, &doorbell, BAR_AT, false),
