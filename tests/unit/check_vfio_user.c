@@ -500,6 +500,47 @@ START_TEST(requests_survive_memory_that_changes_next_to_them)
 }
 END_TEST
 
+/* As pviod has it: nobody's thread is another's. */
+START_TEST(queues_on_workers_of_their_own_serve)
+{
+	struct pvio_worker *workers[2];
+	char config[512];
+	pthread_t thread;
+	uint32_t i;
+
+	rig_init(&rig, MEMORY_DISK, "");
+	pvio_device_destroy(rig.dev);
+	for (i = 0; i < 2; i++) {
+		ck_assert_int_eq(pvio_worker_create("queues", &workers[i]), 0);
+		ck_assert_int_eq(pvio_worker_start(workers[i]), 0);
+	}
+	snprintf(config, sizeof(config), "%s transport = { %s };", MEMORY_DISK,
+		 rig_transport(&rig));
+	ck_assert_int_eq(pvio_device_create("vfu0", config, rig.worker, workers,
+					    2, &rig.dev),
+			 0);
+	rig_start(&rig);
+	ck_assert_int_eq(pvio_worker_start(rig.worker), 0);
+	gd = rig_open_with(&rig, (struct guest_pci_options){ .intx = _i });
+	drive(0);
+	pthread_create(&thread, NULL, remap_again_and_again, NULL);
+	for (i = 0; i < 50; i++)
+		expect_io(i);
+	pthread_join(thread, NULL);
+	guest_device_vfio_user_vanish(gd);
+	ck_assert_int_eq(guest_device_vfio_user_return(gd, rig.path), 0);
+	expect_io(50);
+	ck_assert(!guest_device_is_broken(gd));
+	guest_device_close(gd);
+	pvio_worker_stop(rig.worker);
+	pvio_device_destroy(rig.dev);
+	rig.dev = NULL;
+	for (i = 0; i < 2; i++)
+		pvio_worker_destroy(workers[i]);
+	rig_fini(&rig);
+}
+END_TEST
+
 /* --- clients that come and go ------------------------------------------------- */
 
 START_TEST(client_that_returns_finds_its_device)
@@ -631,6 +672,7 @@ int main(void)
 	tcase_add_checked_fixture(tc, setup, NULL);
 	tcase_add_loop_test(tc, requests_are_served, 0, 2 * NR_RINGS);
 	tcase_add_loop_test(tc, ring_may_be_scattered_over_pages, 0, NR_RINGS);
+	tcase_add_loop_test(tc, queues_on_workers_of_their_own_serve, 0, 2);
 	tcase_add_loop_test(tc, kick_on_a_mapped_page_is_no_message, 0, 2);
 	for (i = 0; i < pvio_array_size(once); i++)
 		tcase_add_test(tc, once[i]);
