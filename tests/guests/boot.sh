@@ -51,14 +51,15 @@ boot_case()
 vfio_user_case()
 {
 	[ -z "$PVIO_TEST_PEER" ] || skip "pvio's only"
-	vfu_serve "$1"
+	vfu_serve "$2"
 	boot_image
-	disk_start pviod "$PWD/disk.img"
+	disk_start "$1" "$PWD/disk.img"
 	boot -device "$(vfu_json disk.sock '"bootindex":0')"
 }
 
 run_case boot-seabios boot_case pviod
 run_case boot-seabios-modern boot_case pvio-block disable-legacy=on
-run_case boot-seabios-vfio-user-trap vfio_user_case trap
-run_case boot-seabios-vfio-user-poll vfio_user_case poll
+run_case boot-seabios-vfio-user-trap vfio_user_case pviod trap
+run_case boot-seabios-vfio-user-poll vfio_user_case pviod poll
+run_case boot-seabios-vfio-user-program vfio_user_case pvio-block trap
 finish

@@ -520,7 +520,8 @@ disk_start()
 	pvio-block)
 		start pvio-block "$(program pvio-block)" \
 			--socket-path="$PWD/disk.sock" --blk-file="$file" \
-			--num-queues="$queues" ${ro:+--read-only}
+			--num-queues="$queues" ${ro:+--read-only} \
+			$([[ $transport != *vfio-user* ]] || echo --vfio-user)
 		;;
 	qsd)
 		have qemu-storage-daemon
