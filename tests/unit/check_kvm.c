@@ -235,10 +235,12 @@ int main(void)
 		line_takes_a_trigger_and_a_resampler,
 	};
 
-	if (access("/dev/kvm", R_OK | W_OK) < 0) {
+	vm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+	if (vm < 0 || ioctl(vm, KVM_GET_API_VERSION, 0) != KVM_API_VERSION) {
 		printf("SKIP: /dev/kvm: %m\n");
 		return 77;
 	}
+	close(vm);
 	return check_run("kvm", setup, teardown, tests,
 			 sizeof(tests) / sizeof(tests[0]));
 }
