@@ -398,8 +398,10 @@ static double blk_run(struct blk_bench *b, unsigned int depth, bool is_write,
 	return rc < 0 ? rc : (double)(pvio_now_ns() - start) / 1e9;
 }
 
-static void blk_report(struct bench_report *report, const struct blk_bench *b,
-		       unsigned int depth, double seconds)
+/* Returns how many requests failed, or read what was not there. */
+static uint64_t blk_report(struct bench_report *report,
+			   const struct blk_bench *b, unsigned int depth,
+			   double seconds)
 {
 	const struct blk_options *o = b->options;
 	uint64_t done = 0, kicks = 0, interrupts = 0, bad = 0;
@@ -432,6 +434,7 @@ static void blk_report(struct bench_report *report, const struct blk_bench *b,
 	BLK_ROW("interrupts", "/request", (double)interrupts / (double)done);
 	if (bad || o->verify)
 		BLK_ROW("errors", "", (double)bad);
+	return bad;
 }
 
 /* What is verified has to be there first. */
@@ -443,12 +446,13 @@ static int blk_fill(struct blk_bench *b, uint64_t span)
 	return seconds < 0 ? (int)seconds : 0;
 }
 
-/* Every depth once. */
+/* Every depth once.  -EIO: there were errors, which are reported. */
 static int blk_bench_depths(struct blk_bench *b, struct bench_report *report)
 {
 	const struct blk_options *o = b->options;
 	bool is_write = o->rw == BLK_WRITE || o->rw == BLK_RANDWRITE;
 	bool is_random = o->rw == BLK_RANDREAD || o->rw == BLK_RANDWRITE;
+	uint64_t bad = 0;
 	unsigned int i;
 	double seconds;
 
@@ -456,9 +460,9 @@ static int blk_bench_depths(struct blk_bench *b, struct bench_report *report)
 		seconds = blk_run(b, o->depth[i], is_write, is_random, 0);
 		if (seconds < 0)
 			return (int)seconds;
-		blk_report(report, b, o->depth[i], seconds);
+		bad += blk_report(report, b, o->depth[i], seconds);
 	}
-	return 0;
+	return bad ? -EIO : 0;
 }
 
 static int blk_bench_way(struct blk_bench *b, struct bench_report *report)
