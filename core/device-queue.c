@@ -420,6 +420,7 @@ void pvio_device_queue_init(struct pvio_device *dev, unsigned int index)
 	pvio_vq_init(vq, dev, index);
 	vq->control = ctl;
 	vq->enabled = true;
+	vq->failed_status = dev->model_ops->failed_status;
 	/* Queues that are counted together are served together. */
 	vq->worker = dev->workers[index / (unit ? unit : 1) % dev->nr_workers];
 	pvio_job_init(&vq->run, queue_run);

@@ -52,6 +52,12 @@ struct pvio_model_ops {
 	uint16_t max_queues;
 	uint16_t queue_size; /* default largest size; "queue_size" overrides */
 	uint16_t config_size; /* bytes of device configuration space */
+	/*
+	 * What the last writable byte of a request says when the request failed;
+	 * 0: nothing.  Written for requests of which the device cannot reach a
+	 * part, which the model never sees.
+	 */
+	uint8_t failed_status;
 
 	/*
 	 * control.  Read the model's keys from @cfg, open the backend, call

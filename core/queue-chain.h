@@ -19,12 +19,15 @@
 #define CHAIN_REFUSE(fault)   ((int)(fault) + 1)
 #define CHAIN_FAULT_OF(error) ((enum pvio_fault)((error)-1))
 
+#define CHAIN_ALL UINT32_MAX
+
 /* A chain while it is walked: kept in registers until it is complete. */
 struct chain_builder {
 	struct iovec *iov;
 	uint32_t nr, max;
 	uint32_t nr_readable;
 	uint32_t left; /* descriptors it may still have */
+	uint32_t lost_at; /* nr when something was out of reach, or CHAIN_ALL */
 	uint64_t readable, writable;
 };
 
@@ -37,6 +40,7 @@ static inline void chain_begin(struct chain_builder *b,
 	b->max = PVIO_CHAIN_INLINE_SEGMENTS;
 	b->nr_readable = 0;
 	b->left = vq->chain_max;
+	b->lost_at = CHAIN_ALL;
 	b->readable = b->writable = 0;
 }
 
@@ -78,12 +82,11 @@ static inline int chain_add(struct pvio_vq *vq, struct pvio_chain *chain,
 			return CHAIN_REFUSE(PVIO_FAULT_ORDER);
 		b->readable += len;
 	}
-	if (unlikely(!chain_may_access(vq, gpa, len,
-				       writable ? PROT_WRITE : PROT_READ)))
-		return CHAIN_REFUSE(PVIO_FAULT_ADDRESS);
-
 	host = pvio_map_at(vq->map, &vq->hint, gpa, len);
-	if (likely(host && b->nr < b->max)) {
+	if (unlikely(!chain_may_access(vq, gpa, len,
+				       writable ? PROT_WRITE : PROT_READ))) {
+		b->lost_at = b->nr;
+	} else if (likely(host && b->nr < b->max)) {
 		b->iov[b->nr].iov_base = host;
 		b->iov[b->nr++].iov_len = len;
 	} else {
@@ -97,10 +100,16 @@ static inline int chain_add(struct pvio_vq *vq, struct pvio_chain *chain,
 	return CHAIN_OK;
 }
 
+/* Say that it failed, where that can be reached.  Returns CHAIN_REFUSE(). */
+int pvio_chain_lost(struct pvio_vq *vq, const struct chain_builder *b)
+	pvio_cold;
+
 /* All descriptors are in. */
-static inline int chain_end(struct pvio_chain *chain,
+static inline int chain_end(struct pvio_vq *vq, struct pvio_chain *chain,
 			    const struct chain_builder *b)
 {
+	if (unlikely(b->lost_at != CHAIN_ALL))
+		return pvio_chain_lost(vq, b);
 	/* (virtio 1.4, 2.7.5.2) */
 	if (unlikely(b->readable + b->writable > UINT32_MAX))
 		return CHAIN_REFUSE(PVIO_FAULT_ORDER);

@@ -237,7 +237,7 @@ struct pvio_chain *pvio_packed_recovered(struct pvio_vq *vq)
 						   desc.flags, i + 1);
 		}
 		if (!error)
-			error = chain_end(chain, &build);
+			error = chain_end(vq, chain, &build);
 		chain->id = desc.id;
 		chain->nr_desc = (uint16_t)num;
 		chain->inflight = head;
@@ -294,7 +294,7 @@ struct pvio_chain *pvio_packed_pop(struct pvio_vq *vq)
 		if (unlikely(n == 0))
 			return NULL;
 		if (likely(!error))
-			error = chain_end(chain, &build);
+			error = chain_end(vq, chain, &build);
 
 		vq->nr_free--;
 		chain->nr_desc = (uint16_t)n;

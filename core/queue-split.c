@@ -177,7 +177,7 @@ static inline int split_load(struct pvio_vq *vq, struct pvio_chain *chain,
 	chain_begin(&build, vq, chain);
 	error = split_walk(vq, chain, &build, vq->desc, vq->size, head, false);
 	if (likely(!error))
-		error = chain_end(chain, &build);
+		error = chain_end(vq, chain, &build);
 	return error;
 }
 

@@ -141,11 +141,33 @@ int pvio_chain_add_slow(struct pvio_vq *vq, struct pvio_chain *chain,
 	}
 	n = pvio_map_iov(vq->map, &vq->hint, gpa, len, b->iov + b->nr,
 			 (int)(b->max - b->nr));
+	if (n == -E2BIG)
+		return CHAIN_REFUSE(PVIO_FAULT_LOOP);
 	if (n < 0)
-		return CHAIN_REFUSE(n == -E2BIG ? PVIO_FAULT_LOOP :
-						  PVIO_FAULT_ADDRESS);
-	b->nr += (uint32_t)n;
+		b->lost_at = b->nr;
+	else
+		b->nr += (uint32_t)n;
 	return CHAIN_OK;
+}
+
+/*
+ * Some of the chain is in memory that we do not have, or may not use so.  It is
+ * given back with length 0; but drivers of a disk look at the status only, and
+ * what is there from the request before may say that all went well.
+ */
+int pvio_chain_lost(struct pvio_vq *vq, const struct chain_builder *b)
+{
+	struct iovec status;
+
+	if (vq->failed_status && b->nr > b->nr_readable && b->nr > b->lost_at) {
+		status = b->iov[b->nr - 1];
+		status.iov_base = (uint8_t *)status.iov_base + status.iov_len - 1;
+		status.iov_len = 1;
+		pvio_guest_store((uint8_t *)status.iov_base, vq->failed_status);
+		if (vq->map->log)
+			pvio_map_log_iov(vq->map, &status, 1, 1);
+	}
+	return CHAIN_REFUSE(PVIO_FAULT_ADDRESS);
 }
 
 const void *pvio_chain_table(struct pvio_vq *vq, uint64_t gpa, uint32_t len,

@@ -166,6 +166,7 @@ struct pvio_vq {
 	size_t long_iov_bytes;
 	uint32_t iov_max;	/* entries per chain */
 	void *table;		/* private indirect table; owned */
+	uint8_t failed_status;	/* pvio_model_ops's */
 	struct pvio_vq_stamp *stamps; /* [size], by slot; owned */
 	struct pvio_vq_stamp staged_sample[PVIO_VQ_STAGED_SAMPLES];
 	unsigned int nr_staged_samples;

@@ -427,6 +427,7 @@ static const struct pvio_model_ops blk_ops = {
 	.max_queues = BLK_MAX_QUEUES,
 	.queue_size = 256,
 	.config_size = BLK_CONFIG_BYTES,
+	.failed_status = VIRTIO_BLK_S_IOERR,
 	.create = blk_create,
 	.destroy = blk_destroy,
 	.set_features = blk_set_features,

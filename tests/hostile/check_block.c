@@ -124,6 +124,51 @@ START_TEST(length_must_be_whole_sectors_and_some)
 }
 END_TEST
 
+/*
+ * R09: the data is in no memory of ours.  The used length is 0; but a driver
+ * looks at its status byte, which still says OK from the request before.
+ */
+START_TEST(data_out_of_reach_is_an_error_also_by_status)
+{
+	static const struct {
+		uint32_t type;
+		unsigned int nr_readable;
+		bool status_is_lost;
+	} cases[] = {
+		{ VIRTIO_BLK_T_OUT, 2, false },
+		{ VIRTIO_BLK_T_IN, 1, false },
+		{ VIRTIO_BLK_T_OUT, 2, true },
+	};
+	unsigned int i;
+
+	rig_open(&rig, _i, RAM_DISK, 0);
+	for (i = 0; i < pvio_array_size(cases); i++) {
+		uint8_t *status = rig.arena + 600;
+		struct guest_segment seg[] = {
+			{ rig.arena_gpa, 16 },
+			{ UINT64_MAX / 2, 512 },
+			{ rig.arena_gpa + 599, 2 },
+		};
+
+		put_header(rig.arena, cases[i].type, 0);
+		status[-1] = 0x5a;
+		status[0] = VIRTIO_BLK_S_OK;
+		if (cases[i].status_is_lost)
+			seg[2].gpa = UINT64_MAX / 2;
+		ck_assert_int_eq(guest_device_transfer(rig.gd, 0, seg,
+						       cases[i].nr_readable,
+						       3 - cases[i].nr_readable),
+				 0);
+		ck_assert_uint_eq(status[0], cases[i].status_is_lost ?
+						     VIRTIO_BLK_S_OK :
+						     VIRTIO_BLK_S_IOERR);
+		ck_assert_uint_eq(status[-1], 0x5a);
+	}
+	rig_expect_alive(&rig);
+	rig_close(&rig);
+}
+END_TEST
+
 /* --- framing -------------------------------------------------------------- */
 
 /* B05 */
@@ -378,6 +423,7 @@ int main(void)
 	EVERY_WAY(request_beyond_the_end_is_refused);
 	EVERY_WAY(sum_of_segments_decides);
 	EVERY_WAY(length_must_be_whole_sectors_and_some);
+	EVERY_WAY(data_out_of_reach_is_an_error_also_by_status);
 	EVERY_WAY(header_that_is_too_short_is_an_error);
 	EVERY_WAY(request_without_status_is_given_back_with_length_0);
 	EVERY_WAY(status_is_the_last_writable_byte);
