@@ -282,6 +282,17 @@ START_TEST(data_over_header_and_status_does_no_harm)
 }
 END_TEST
 
+/*
+ * Bytes that the device may be reading: a race, which is the driver's to make
+ * and not for a sanitizer to find.  Stores, since it knows memset by its name.
+ */
+static __attribute__((no_sanitize("thread"))) void
+scribble(volatile uint8_t *p, uint8_t value, size_t len)
+{
+	while (len-- > 0)
+		*p++ = value;
+}
+
 /* B21, R27: header and data change while the request is under way. */
 START_TEST(changes_after_the_kick_do_no_harm)
 {
@@ -296,9 +307,10 @@ START_TEST(changes_after_the_kick_do_no_harm)
 		if (guest_ring_publish(ring))
 			guest_device_kick(rig.gd, 0);
 		for (i = 0; i < 16; i++) {
-			put_header(rig.arena, VIRTIO_BLK_T_OUT + i,
-				   UINT64_MAX - i);
-			memset(rig.arena + 4096, (int)i, 65536);
+			/* Another type, and sectors beyond the end. */
+			scribble(rig.arena, (uint8_t)(VIRTIO_BLK_T_OUT + i), 1);
+			scribble(rig.arena + 8, (uint8_t)(0xff - i), 8);
+			scribble(rig.arena + 4096, (uint8_t)i, 65536);
 		}
 		while (!guest_ring_reap(ring, &len))
 			if (!guest_ring_enable_notify(ring))
