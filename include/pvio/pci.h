@@ -97,7 +97,7 @@ void pvio_pci_config_read(struct pvio_pci *pci, size_t offset, void *buf,
 void pvio_pci_config_write(struct pvio_pci *pci, size_t offset,
 			   const void *buf, size_t len);
 
-/* Bytes that BAR @bar decodes (a power of two), or 0: not implemented. */
+/* Bytes that BAR @bar decodes (a power of two), or 0: there is none. */
 uint64_t pvio_pci_bar_size(const struct pvio_pci *pci, unsigned int bar);
 /*
  * An access within BAR @bar, whether or not the guest has memory decoding on:
