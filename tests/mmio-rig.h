@@ -12,36 +12,16 @@
 #ifndef PVIO_TESTS_MMIO_RIG_H
 #define PVIO_TESTS_MMIO_RIG_H
 
-#include "tests/device/probe.h"
+#include "tests/regs-rig.h"
 
-#include "core/device.h"
-#include "guest/memory.h"
-#include "guest/ring.h"
-
-#include <check.h>
 #include <linux/virtio_mmio.h>
-#include <pvio/memory.h>
 #include <pvio/mmio.h>
-
-#define MMIO_RIG_GPA       0x100000
-#define MMIO_RIG_BYTES     (1 << 20)
-#define MMIO_RIG_RING_SIZE 16
-#define MMIO_RIG_WAIT_MS   20000
 
 #define REG(name)       VIRTIO_MMIO_##name
 #define REG_QUEUE_RESET 0x0c0 /* virtio 1.2 */
 
 struct mmio_rig {
-	struct pvio_worker *control;
-	struct pvio_worker *workers[2];
-	unsigned int nr_workers; /* 0: control serves the queues */
-	struct pvio_device *dev;
 	struct pvio_mmio *mmio;
-	struct guest_memory mem;
-	struct pvio_memory *list;
-	struct guest_ring *ring[PROBE_QUEUES];
-	struct guest_segment seg[2];
-	uint8_t *out, *in;
 	/* what the host was told; atomic */
 	bool level;
 	unsigned int ups;
@@ -55,13 +35,9 @@ extern struct mmio_rig mrig;
 
 void mmio_rig_setup(void);
 void mmio_rig_setup_threads(void);
-void mmio_rig_teardown(void);
 
 uint32_t reg_read(uint64_t offset);
 void reg_write(uint64_t offset, uint32_t value);
-
-/* Do all there is to do, on the workers that are ours to step. */
-void mmio_rig_step(void);
 
 /* Up to FEATURES_OK with VERSION_1 and @bits; the status that came of it. */
 uint32_t mmio_rig_negotiate(uint64_t bits);
@@ -73,21 +49,14 @@ void mmio_rig_driver_ok(void);
 /* All of it. */
 void mmio_rig_run(uint64_t bits);
 
-/* Make the rig's buffer available on @q; and ring the doorbell. */
-void mmio_rig_add(unsigned int q);
+/* Make the rig's buffer available on @q, and ring the doorbell. */
 void mmio_rig_submit(unsigned int q);
-/* Is a buffer of @q used?  Steps, does not wait. */
-bool mmio_rig_is_used(unsigned int q);
-/* Wait until the buffer is used, and take it: it was echoed. */
-void mmio_rig_reap(unsigned int q);
-/* Submit, and that. */
+/* Submit, wait until it is used, and take it: it was echoed. */
 void mmio_rig_echo(unsigned int q);
 /* Submit what stays in flight: until release, which ends holding, too. */
 void mmio_rig_hold(unsigned int q);
 /* Let the held chains of @q go, on its worker. */
 void mmio_rig_release(unsigned int q);
-/* Step, or yield, until *count is at least @least. */
-void mmio_rig_wait_count(const unsigned int *count, unsigned int least);
 /* The device, after a reset, is as good as new. */
 void mmio_rig_expect_service(void);
 

@@ -4,14 +4,9 @@
  */
 #include "pci-rig.h"
 
-#include "core/plugin.h"
-
-#include <poll.h>
-#include <stdlib.h>
 #include <string.h>
 
 struct pci_rig prig;
-struct probe probe;
 
 /* --- what the host is told ----------------------------------------------- */
 
@@ -59,86 +54,22 @@ static const struct pvio_pci_host host = {
 
 /* --- life ---------------------------------------------------------------- */
 
-void pci_rig_alloc_buffer(void)
+static void rig_attach(void)
 {
-	prig.out = guest_alloc(&prig.mem, 64, 8, &prig.seg[0].gpa);
-	prig.in = guest_alloc(&prig.mem, 64, 8, &prig.seg[1].gpa);
-	ck_assert_ptr_nonnull(prig.in);
-	prig.seg[0].len = prig.seg[1].len = 64;
-}
-
-static void rig_open(void)
-{
-	static bool is_loaded;
-
-	if (!is_loaded)
-		ck_assert_int_eq(pvio_plugins_load(PROBE_DIR), 0);
-	is_loaded = true;
-	memset(&probe, 0, sizeof(probe));
-	ck_assert_int_eq(pvio_device_create("dut", PCI_RIG_CONFIG, prig.control,
-					    prig.nr_workers ? prig.workers :
-							      &prig.control,
-					    prig.nr_workers ? prig.nr_workers :
-							      1,
-					    &prig.dev),
-			 0);
-	prig.pci = pvio_pci_of(prig.dev);
+	memset(&prig, 0, sizeof(prig));
+	prig.pci = pvio_pci_of(rrig.dev);
 	ck_assert_ptr_nonnull(prig.pci);
 	ck_assert_int_eq(pvio_pci_set_host(prig.pci, &host, &prig), 0);
-	ck_assert_int_eq(pvio_device_start(prig.dev), 0);
-
-	guest_memory_init(&prig.mem);
-	ck_assert_int_eq(guest_memory_add(&prig.mem, PCI_RIG_GPA,
-					  PCI_RIG_BYTES),
-			 0);
-	ck_assert_int_eq(pvio_memory_create(&prig.list), 0);
-	ck_assert_int_eq(pvio_memory_add_fd(prig.list, PCI_RIG_GPA,
-					    PCI_RIG_BYTES,
-					    prig.mem.region[0].fd, 0, 0),
-			 0);
-	ck_assert_int_eq(pvio_device_set_memory_list(prig.dev, prig.list), 0);
-	pci_rig_alloc_buffer();
 }
 
 void pci_rig_setup(void)
 {
-	memset(&prig, 0, sizeof(prig));
-	ck_assert_int_eq(pvio_worker_create("dut", &prig.control), 0);
-	rig_open();
+	regs_rig_open(PCI_RIG_CONFIG, rig_attach);
 }
 
 void pci_rig_setup_threads(void)
 {
-	unsigned int i;
-
-	memset(&prig, 0, sizeof(prig));
-	prig.nr_workers = 2;
-	ck_assert_int_eq(pvio_worker_create("control", &prig.control), 0);
-	for (i = 0; i < prig.nr_workers; i++)
-		ck_assert_int_eq(pvio_worker_create("queue", &prig.workers[i]),
-				 0);
-	rig_open();
-	for (i = 0; i < prig.nr_workers; i++)
-		ck_assert_int_eq(pvio_worker_start(prig.workers[i]), 0);
-	ck_assert_int_eq(pvio_worker_start(prig.control), 0);
-}
-
-void pci_rig_teardown(void)
-{
-	unsigned int i;
-
-	pvio_store_once(&probe.hold, false);
-	for (i = 0; i < PROBE_QUEUES; i++)
-		pci_rig_release(i);
-	pvio_worker_stop(prig.control);
-	pvio_device_destroy(prig.dev);
-	for (i = 0; i < prig.nr_workers; i++)
-		pvio_worker_destroy(prig.workers[i]);
-	pvio_worker_destroy(prig.control);
-	pvio_memory_destroy(prig.list);
-	for (i = 0; i < PROBE_QUEUES; i++)
-		guest_ring_destroy(prig.ring[i]);
-	guest_memory_fini(&prig.mem);
+	regs_rig_open_threads(PCI_RIG_CONFIG, rig_attach);
 }
 
 /* --- accesses ------------------------------------------------------------ */
@@ -173,32 +104,6 @@ void reg_write(uint64_t offset, size_t len, uint64_t value)
 	pvio_pci_bar_write(prig.pci, 4, offset, &le, len);
 }
 
-void pci_rig_step(void)
-{
-	unsigned int i;
-
-	if (prig.nr_workers)
-		return;
-	for (i = 0; i < 1000; i++) {
-		if (!pvio_worker_step(prig.control))
-			return;
-	}
-	ck_abort_msg("the worker does not come to rest");
-}
-
-void pci_rig_wait_count(const unsigned int *count, unsigned int least)
-{
-	uint64_t end = pvio_now_ns() + PCI_RIG_WAIT_MS * 1000000ULL;
-
-	while (pvio_load_acquire(count) < least) {
-		ck_assert_uint_lt(pvio_now_ns(), end);
-		if (prig.nr_workers)
-			poll(NULL, 0, 1);
-		else
-			pvio_worker_wait(prig.control, 1);
-	}
-}
-
 /* --- a driver's steps ---------------------------------------------------- */
 
 void pci_rig_enable(void)
@@ -211,12 +116,12 @@ void pci_rig_enable(void)
 
 void pci_rig_reset(void)
 {
-	uint64_t end = pvio_now_ns() + PCI_RIG_WAIT_MS * 1000000ULL;
+	uint64_t end = pvio_now_ns() + REGS_RIG_WAIT_MS * 1000000ULL;
 
 	reg_write(REG_STATUS, 1, 0);
 	while (reg_read(REG_STATUS, 1)) {
 		ck_assert_uint_lt(pvio_now_ns(), end);
-		pci_rig_step();
+		regs_rig_step();
 	}
 }
 
@@ -251,25 +156,14 @@ void pci_rig_enable_msix(void)
 
 void pci_rig_layout(unsigned int q, uint16_t size, uint16_t vector)
 {
-	unsigned int flags = 0;
-	uint64_t gpa;
-	void *mem;
+	struct guest_ring *ring = regs_rig_new_ring(q, size);
 
-	if (pvio_device_has_feature(prig.dev, VIRTIO_F_RING_PACKED))
-		flags |= GUEST_RING_PACKED;
-	guest_ring_destroy(prig.ring[q]);
-	prig.ring[q] = NULL;
-	mem = guest_alloc(&prig.mem, guest_ring_bytes(size, flags), 4096, &gpa);
-	ck_assert_ptr_nonnull(mem);
-	ck_assert_int_eq(guest_ring_create(size, flags, mem, gpa,
-					   &prig.ring[q]),
-			 0);
 	reg_write(REG_QUEUE_SELECT, 2, q);
 	reg_write(REG_QUEUE_SIZE, 2, size);
 	reg_write(REG_QUEUE_VECTOR, 2, vector);
-	reg_write(REG_QUEUE_DESC, 8, guest_ring_desc(prig.ring[q]));
-	reg_write(REG_QUEUE_DRIVER, 8, guest_ring_driver(prig.ring[q]));
-	reg_write(REG_QUEUE_DEVICE, 8, guest_ring_device(prig.ring[q]));
+	reg_write(REG_QUEUE_DESC, 8, guest_ring_desc(ring));
+	reg_write(REG_QUEUE_DRIVER, 8, guest_ring_driver(ring));
+	reg_write(REG_QUEUE_DEVICE, 8, guest_ring_device(ring));
 }
 
 bool pci_rig_start_queue(unsigned int q, uint16_t size)
@@ -294,69 +188,19 @@ void pci_rig_run(uint64_t bits)
 	pci_rig_enable_msix();
 	reg_write(REG_CONFIG_VECTOR, 2, 0);
 	for (q = 0; q < PROBE_QUEUES; q++)
-		ck_assert(pci_rig_start_queue(q, PCI_RIG_RING_SIZE));
+		ck_assert(pci_rig_start_queue(q, REGS_RIG_RING_SIZE));
 	pci_rig_driver_ok();
-}
-
-void pci_rig_add(unsigned int q)
-{
-	memset(prig.out, 'x', 64);
-	memset(prig.in, 0, 64);
-	ck_assert_int_eq(guest_ring_add(prig.ring[q], prig.seg, 1, 1,
-					prig.seg),
-			 0);
-	guest_ring_publish(prig.ring[q]);
 }
 
 void pci_rig_submit(unsigned int q)
 {
-	pci_rig_add(q);
+	regs_rig_add(q);
 	reg_write(REG_NOTIFY + 4 * q, 2, q);
-}
-
-bool pci_rig_is_used(unsigned int q)
-{
-	pci_rig_step();
-	return guest_ring_has_used(prig.ring[q]);
 }
 
 void pci_rig_echo(unsigned int q)
 {
-	uint64_t end = pvio_now_ns() + PCI_RIG_WAIT_MS * 1000000ULL;
-	uint32_t len = 0;
-
 	pci_rig_submit(q);
-	while (!pci_rig_is_used(q)) {
-		ck_assert_uint_lt(pvio_now_ns(), end);
-		if (prig.nr_workers)
-			poll(NULL, 0, 1);
-	}
-	ck_assert_ptr_eq(guest_ring_reap(prig.ring[q], &len), prig.seg);
-	ck_assert_uint_eq(len, 64);
-	ck_assert_mem_eq(prig.in, prig.out, 64);
+	regs_rig_reap(q);
 }
 
-struct rig_release {
-	struct pvio_task task;
-	struct pvio_vq *vq;
-	unsigned int done;
-};
-
-static void rig_on_release(struct pvio_task *task)
-{
-	struct rig_release *r =
-		pvio_container_of(task, struct rig_release, task);
-
-	probe_release(r->vq);
-	pvio_store_release(&r->done, 1);
-}
-
-void pci_rig_release(unsigned int q)
-{
-	struct rig_release r = { .task.fn = rig_on_release };
-
-	r.vq = pvio_device_vq(prig.dev, q);
-	pvio_worker_post(r.vq->worker, &r.task);
-	pci_rig_wait_count(&r.done, 1);
-	pci_rig_step();
-}

@@ -12,20 +12,10 @@
 #ifndef PVIO_TESTS_PCI_RIG_H
 #define PVIO_TESTS_PCI_RIG_H
 
-#include "tests/device/probe.h"
+#include "tests/regs-rig.h"
 
-#include "core/device.h"
-#include "guest/memory.h"
-#include "guest/ring.h"
-
-#include <check.h>
-#include <pvio/memory.h>
 #include <pvio/pci.h>
 
-#define PCI_RIG_GPA	  0x100000
-#define PCI_RIG_BYTES	  (1 << 20)
-#define PCI_RIG_RING_SIZE 16
-#define PCI_RIG_WAIT_MS	  20000
 #define PCI_RIG_VECTORS	  (PROBE_QUEUES + 1)
 
 /* Configuration space, where the function of ours has it. */
@@ -67,16 +57,7 @@
 #define REG_NOTIFY	    0x3000
 
 struct pci_rig {
-	struct pvio_worker *control;
-	struct pvio_worker *workers[2];
-	unsigned int nr_workers; /* 0: control serves the queues */
-	struct pvio_device *dev;
 	struct pvio_pci *pci;
-	struct guest_memory mem;
-	struct pvio_memory *list;
-	struct guest_ring *ring[PROBE_QUEUES];
-	struct guest_segment seg[2];
-	uint8_t *out, *in;
 	/* what the host was told; atomic */
 	unsigned int msix[PCI_RIG_VECTORS];
 	unsigned int changed; /* vectors */
@@ -97,18 +78,11 @@ extern struct pci_rig prig;
 
 void pci_rig_setup(void);
 void pci_rig_setup_threads(void);
-void pci_rig_teardown(void);
 
 uint32_t cfg_read(size_t offset, size_t len);
 void cfg_write(size_t offset, size_t len, uint32_t value);
 uint64_t reg_read(uint64_t offset, size_t len);
 void reg_write(uint64_t offset, size_t len, uint64_t value);
-
-/* Allocate the buffer anew: after memory was reset. */
-void pci_rig_alloc_buffer(void);
-
-/* Do all there is to do, on the workers that are ours to step. */
-void pci_rig_step(void);
 
 /* Memory decoding and bus mastering on. */
 void pci_rig_enable(void);
@@ -126,16 +100,9 @@ void pci_rig_driver_ok(void);
 /* All of it.  Queue q has vector q + 1, configuration 0. */
 void pci_rig_run(uint64_t bits);
 
-/* Make the rig's buffer available on @q; and ring its doorbell. */
-void pci_rig_add(unsigned int q);
+/* Make the rig's buffer available on @q, and ring its doorbell. */
 void pci_rig_submit(unsigned int q);
-/* Is a buffer of @q used?  Steps, does not wait. */
-bool pci_rig_is_used(unsigned int q);
 /* Submit, wait until it is used, and take it: it was echoed. */
 void pci_rig_echo(unsigned int q);
-/* Let the held chains of @q go, on its worker. */
-void pci_rig_release(unsigned int q);
-/* Step, or yield, until *count is at least @least. */
-void pci_rig_wait_count(const unsigned int *count, unsigned int least);
 
 #endif

@@ -96,7 +96,8 @@ tests_hostile_check_device_status_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_hostile_check_device_status_LDFLAGS = $(rig_ldflags)
 tests_hostile_check_device_status_LDADD = $(test_libs)
 
-pci_rig_sources = tests/pci-rig.c tests/pci-rig.h tests/device/probe.h
+regs_rig_sources = tests/regs-rig.c tests/regs-rig.h tests/device/probe.h
+pci_rig_sources = tests/pci-rig.c tests/pci-rig.h $(regs_rig_sources)
 check_PROGRAMS += tests/unit/check_pci
 TESTS += tests/unit/check_pci
 tests_unit_check_pci_SOURCES = tests/unit/check_pci.c $(pci_rig_sources)
@@ -137,7 +138,7 @@ tests_unit_check_memory_list_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_check_memory_list_LDFLAGS = $(rig_ldflags)
 tests_unit_check_memory_list_LDADD = $(test_libs)
 
-mmio_rig_sources = tests/mmio-rig.c tests/mmio-rig.h tests/device/probe.h
+mmio_rig_sources = tests/mmio-rig.c tests/mmio-rig.h $(regs_rig_sources)
 check_PROGRAMS += tests/unit/check_mmio
 TESTS += tests/unit/check_mmio
 tests_unit_check_mmio_SOURCES = tests/unit/check_mmio.c $(mmio_rig_sources)

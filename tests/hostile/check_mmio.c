@@ -19,7 +19,7 @@
 
 static bool start_queue_with_size(unsigned int q, uint32_t size)
 {
-	mmio_rig_layout(q, MMIO_RIG_RING_SIZE);
+	mmio_rig_layout(q, REGS_RIG_RING_SIZE);
 	reg_write(REG(QUEUE_NUM), size);
 	reg_write(REG(QUEUE_READY), 1);
 	return reg_read(REG(QUEUE_READY)) != 0;
@@ -100,7 +100,7 @@ END_TEST
 
 static bool start_queue_at(uint64_t offset, uint64_t gpa)
 {
-	mmio_rig_layout(0, MMIO_RIG_RING_SIZE);
+	mmio_rig_layout(0, REGS_RIG_RING_SIZE);
 	reg_write(offset, (uint32_t)gpa);
 	reg_write(offset + 4, (uint32_t)(gpa >> 32));
 	reg_write(REG(QUEUE_READY), 1);
@@ -113,15 +113,15 @@ START_TEST(V04_queue_whose_ring_is_not_memory_does_not_start)
 		uint64_t offset, gpa;
 	} bad[] = {
 		{ REG(QUEUE_DESC_LOW), 0 },
-		{ REG(QUEUE_DESC_LOW), MMIO_RIG_GPA + 8 },
-		{ REG(QUEUE_DESC_LOW), MMIO_RIG_GPA + MMIO_RIG_BYTES - 16 },
+		{ REG(QUEUE_DESC_LOW), REGS_RIG_GPA + 8 },
+		{ REG(QUEUE_DESC_LOW), REGS_RIG_GPA + REGS_RIG_BYTES - 16 },
 		{ REG(QUEUE_DESC_LOW), UINT64_MAX - 15 },
-		{ REG(QUEUE_AVAIL_LOW), MMIO_RIG_GPA + 1 },
-		{ REG(QUEUE_AVAIL_LOW), MMIO_RIG_GPA - 2 },
+		{ REG(QUEUE_AVAIL_LOW), REGS_RIG_GPA + 1 },
+		{ REG(QUEUE_AVAIL_LOW), REGS_RIG_GPA - 2 },
 		{ REG(QUEUE_AVAIL_LOW), 1ULL << 63 },
-		{ REG(QUEUE_USED_LOW), MMIO_RIG_GPA + 2 },
-		{ REG(QUEUE_USED_LOW), MMIO_RIG_GPA + MMIO_RIG_BYTES - 4 },
-		{ REG(QUEUE_USED_LOW), MMIO_RIG_GPA + (1ULL << 32) },
+		{ REG(QUEUE_USED_LOW), REGS_RIG_GPA + 2 },
+		{ REG(QUEUE_USED_LOW), REGS_RIG_GPA + REGS_RIG_BYTES - 4 },
+		{ REG(QUEUE_USED_LOW), REGS_RIG_GPA + (1ULL << 32) },
 	};
 	size_t i;
 
@@ -199,12 +199,12 @@ START_TEST(V10_features_are_latched)
 	reg_write(REG(DRIVER_FEATURES_SEL), 1);
 	reg_write(REG(DRIVER_FEATURES), 5); /* and packed rings */
 	reg_write(REG(STATUS), 0xb);
-	ck_assert(!pvio_device_has_feature(mrig.dev, VIRTIO_F_RING_PACKED));
+	ck_assert(!pvio_device_has_feature(rrig.dev, VIRTIO_F_RING_PACKED));
 	mmio_rig_start_queue(0, 16);
 	mmio_rig_driver_ok();
 	reg_write(REG(DRIVER_FEATURES), 0);
 	mmio_rig_echo(0);
-	ck_assert(pvio_device_has_feature(mrig.dev, VIRTIO_F_VERSION_1));
+	ck_assert(pvio_device_has_feature(rrig.dev, VIRTIO_F_VERSION_1));
 }
 END_TEST
 
@@ -243,9 +243,9 @@ START_TEST(V13_kick_before_driver_ok_is_remembered)
 	reg_write(REG(QUEUE_NOTIFY), 0);
 	mmio_rig_start_queue(0, 16);
 	mmio_rig_submit(0);
-	ck_assert(!mmio_rig_is_used(0));
+	ck_assert(!regs_rig_is_used(0));
 	mmio_rig_driver_ok();
-	mmio_rig_reap(0);
+	regs_rig_reap(0);
 }
 END_TEST
 
@@ -263,18 +263,18 @@ START_TEST(V14_reset_is_over_when_nothing_is_in_flight)
 	bool is_done = false;
 	pthread_t thread;
 
-	mmio_rig_teardown();
+	regs_rig_teardown();
 	mmio_rig_setup_threads();
 	mmio_rig_run(0);
 	mmio_rig_hold(0);
 	ck_assert_int_eq(
 		pthread_create(&thread, NULL, write_0_to_status, &is_done), 0);
-	mmio_rig_wait_count(&probe.queue[0].stops, 1);
+	regs_rig_wait_count(&probe.queue[0].stops, 1);
 	ck_assert(!pvio_load_acquire(&is_done));
 	mmio_rig_release(0);
 	pthread_join(thread, NULL);
 	/* The memory is the driver's again: nobody writes there. */
-	memset(mrig.mem.region[0].host, 0x5a, MMIO_RIG_BYTES);
+	memset(rrig.mem.region[0].host, 0x5a, REGS_RIG_BYTES);
 	reg_write(REG(QUEUE_NOTIFY), 0);
 	mmio_rig_expect_service();
 }
@@ -397,7 +397,7 @@ END_TEST
 
 START_TEST(V19_configuration_ends_where_it_ends)
 {
-	const uint64_t end = REG(CONFIG) + pvio_device_config_size(mrig.dev);
+	const uint64_t end = REG(CONFIG) + pvio_device_config_size(rrig.dev);
 
 	expect_nothing(end, 1);
 	expect_nothing(end - 1, 2);
@@ -428,7 +428,7 @@ START_TEST(V21_generation_is_new_when_something_changed_since)
 
 	/* Also before there is a driver, and for each change. */
 	for (i = 0; i < 300; i++) {
-		pvio_device_command(mrig.dev, "poke", "", answer,
+		pvio_device_command(rrig.dev, "poke", "", answer,
 				    sizeof(answer));
 		(void)reg_read(REG(CONFIG));
 		ck_assert_uint_ne(reg_read(REG(CONFIG_GENERATION)), before);
@@ -451,9 +451,9 @@ START_TEST(V22_kick_of_a_queue_that_is_not_there_is_ignored)
 		reg_write(REG(QUEUE_NOTIFY), bad[i]);
 	pvio_mmio_write(mrig.mmio, REG(QUEUE_NOTIFY), &half, 2);
 	pvio_mmio_write(mrig.mmio, REG(QUEUE_NOTIFY), &wide, 8);
-	mmio_rig_step();
+	regs_rig_step();
 	for (i = 0; i < PROBE_QUEUES; i++)
-		ck_assert(pvio_device_vq(mrig.dev, (unsigned int)i)
+		ck_assert(pvio_device_vq(rrig.dev, (unsigned int)i)
 				  ->stats.kicks == 0);
 	mmio_rig_echo(0);
 }
@@ -466,13 +466,13 @@ START_TEST(V25_page_is_no_memory)
 
 	/* Wherever a VMM may have put the page, the device has only RAM. */
 	mmio_rig_run(0);
-	memcpy(seg, mrig.seg, sizeof(seg));
+	memcpy(seg, rrig.seg, sizeof(seg));
 	seg[1].gpa = 0xfe000000;
-	ck_assert_int_eq(guest_ring_add(mrig.ring[0], seg, 1, 1, seg), 0);
-	guest_ring_publish(mrig.ring[0]);
+	ck_assert_int_eq(guest_ring_add(rrig.ring[0], seg, 1, 1, seg), 0);
+	guest_ring_publish(rrig.ring[0]);
 	reg_write(REG(QUEUE_NOTIFY), 0);
-	ck_assert(mmio_rig_is_used(0));
-	ck_assert_ptr_eq(guest_ring_reap(mrig.ring[0], &len), seg);
+	ck_assert(regs_rig_is_used(0));
+	ck_assert_ptr_eq(guest_ring_reap(rrig.ring[0], &len), seg);
 	ck_assert_uint_eq(len, 0);
 	mmio_rig_echo(0);
 }
@@ -483,7 +483,7 @@ START_TEST(V26_driver_without_queues_is_idle)
 	ck_assert_uint_eq(mmio_rig_negotiate(0), 0xb);
 	mmio_rig_driver_ok();
 	reg_write(REG(QUEUE_NOTIFY), 0);
-	mmio_rig_step();
+	regs_rig_step();
 	ck_assert_uint_eq(reg_read(REG(INTERRUPT_STATUS)), 0);
 	/* A queue may come later. */
 	ck_assert(mmio_rig_start_queue(3, 16));
@@ -514,11 +514,11 @@ START_TEST(broken_ring_asks_for_a_reset)
 	uint16_t idx = htole16(1000);
 
 	mmio_rig_run(0);
-	memcpy((char *)guest_host(&mrig.mem, guest_ring_driver(mrig.ring[0])) +
+	memcpy((char *)guest_host(&rrig.mem, guest_ring_driver(rrig.ring[0])) +
 		       2,
 	       &idx, 2);
 	reg_write(REG(QUEUE_NOTIFY), 0);
-	mmio_rig_step();
+	regs_rig_step();
 	ck_assert_uint_eq(reg_read(REG(STATUS)), 0x4f);
 	ck_assert_uint_eq(reg_read(REG(INTERRUPT_STATUS)) & 2, 2);
 	ck_assert(mrig.level);
@@ -526,7 +526,7 @@ START_TEST(broken_ring_asks_for_a_reset)
 }
 END_TEST
 
-CHECK_MAIN("mmio", mmio_rig_setup, mmio_rig_teardown,
+CHECK_MAIN("mmio", mmio_rig_setup, regs_rig_teardown,
 	   V01_queue_of_a_bad_size_does_not_start,
 	   V02_registers_of_a_running_queue_are_frozen,
 	   V03_selector_past_the_queues_selects_nothing,

@@ -11,7 +11,7 @@
 
 #include <string.h>
 
-#define END (PCI_RIG_GPA + PCI_RIG_BYTES)
+#define END (REGS_RIG_GPA + REGS_RIG_BYTES)
 
 static const struct {
 	uint8_t offset, width;
@@ -60,7 +60,7 @@ static void get_ready(uint64_t bits)
 static bool enables(void)
 {
 	reg_write(REG_QUEUE_ENABLE, 2, 1);
-	pci_rig_step();
+	regs_rig_step();
 	return reg_read(REG_QUEUE_ENABLE, 2) == 1;
 }
 
@@ -109,13 +109,13 @@ START_TEST(v02_what_an_enabled_queue_runs_on_does_not_change)
 	reg_write(REG_QUEUE_DRIVER + 4, 4, 0xffffffff);
 	reg_write(REG_QUEUE_DEVICE, 4, 1);
 	reg_write(REG_QUEUE_ENABLE, 2, 1);
-	ck_assert_uint_eq(reg_read(REG_QUEUE_SIZE, 2), PCI_RIG_RING_SIZE);
+	ck_assert_uint_eq(reg_read(REG_QUEUE_SIZE, 2), REGS_RIG_RING_SIZE);
 	ck_assert_uint_eq(reg_read(REG_QUEUE_DESC, 8),
-			  guest_ring_desc(prig.ring[0]));
+			  guest_ring_desc(rrig.ring[0]));
 	ck_assert_uint_eq(reg_read(REG_QUEUE_DRIVER, 8),
-			  guest_ring_driver(prig.ring[0]));
+			  guest_ring_driver(rrig.ring[0]));
 	ck_assert_uint_eq(reg_read(REG_QUEUE_DEVICE, 8),
-			  guest_ring_device(prig.ring[0]));
+			  guest_ring_device(rrig.ring[0]));
 	pci_rig_echo(0);
 }
 END_TEST
@@ -149,7 +149,7 @@ START_TEST(v03_a_queue_that_does_not_exist_reads_as_absent)
 					  r == REG_QUEUE_VECTOR ? 0xffff : 0);
 		}
 		for (r = REG_QUEUE_DESC; r <= REG_QUEUE_DEVICE; r += 8) {
-			reg_write(r, 8, PCI_RIG_GPA);
+			reg_write(r, 8, REGS_RIG_GPA);
 			ck_assert_uint_eq(reg_read(r, 8), 0);
 		}
 		reg_write(REG_QUEUE_ENABLE, 2, 1);
@@ -171,15 +171,15 @@ START_TEST(v04_rings_that_are_not_in_memory_do_not_start)
 		uint64_t address;
 	} bad[] = {
 		{ REG_QUEUE_DESC, 0 },
-		{ REG_QUEUE_DESC, PCI_RIG_GPA - 16 },
+		{ REG_QUEUE_DESC, REGS_RIG_GPA - 16 },
 		{ REG_QUEUE_DESC, END - 16 },
 		{ REG_QUEUE_DESC, END },
 		{ REG_QUEUE_DESC, UINT64_MAX - 15 },
-		{ REG_QUEUE_DESC, PCI_RIG_GPA + 8 },
-		{ REG_QUEUE_DRIVER, PCI_RIG_GPA + 1 },
+		{ REG_QUEUE_DESC, REGS_RIG_GPA + 8 },
+		{ REG_QUEUE_DRIVER, REGS_RIG_GPA + 1 },
 		{ REG_QUEUE_DRIVER, END - 2 },
 		{ REG_QUEUE_DRIVER, UINT64_MAX - 1 },
-		{ REG_QUEUE_DEVICE, PCI_RIG_GPA + 2 },
+		{ REG_QUEUE_DEVICE, REGS_RIG_GPA + 2 },
 		{ REG_QUEUE_DEVICE, END - 4 },
 		{ REG_QUEUE_DEVICE, 1ULL << 63 },
 	};
@@ -304,7 +304,7 @@ START_TEST(v08_features_that_were_not_offered_do_not_stick)
 		uint64_t bits = PVIO_BIT(bit);
 		struct pvio_features f;
 
-		pvio_device_offered(prig.dev, &f);
+		pvio_device_offered(rrig.dev, &f);
 		if (pvio_feature_has(&f, bit))
 			continue;
 		ck_assert_uint_eq(pci_rig_negotiate(bits), 0x3);
@@ -357,7 +357,7 @@ START_TEST(v10_features_are_what_they_were_at_features_ok)
 	reg_write(REG_DRIVER_SELECT, 4, 1);
 	reg_write(REG_DRIVER_FEATURE, 4, 1 | 1 << (34 - 32));
 	reg_write(REG_STATUS, 1, 0xf);
-	ck_assert(!pvio_device_has_feature(prig.dev, VIRTIO_F_RING_PACKED));
+	ck_assert(!pvio_device_has_feature(rrig.dev, VIRTIO_F_RING_PACKED));
 	pci_rig_echo(0);
 }
 END_TEST
@@ -386,10 +386,10 @@ START_TEST(v13_a_doorbell_before_driver_ok_is_remembered)
 	reg_write(REG_NOTIFY, 2, 0);
 	ck_assert(enables());
 	pci_rig_submit(0);
-	ck_assert(!pci_rig_is_used(0));
+	ck_assert(!regs_rig_is_used(0));
 	ck_assert_uint_eq(probe.queue[0].kicks, 0);
 	pci_rig_driver_ok();
-	ck_assert(pci_rig_is_used(0));
+	ck_assert(regs_rig_is_used(0));
 	ck_assert_uint_eq(prig.msix[1], 1);
 }
 END_TEST
@@ -399,16 +399,16 @@ START_TEST(v14_the_status_reads_0_when_nothing_is_in_flight_any_more)
 	pci_rig_run(0);
 	probe.hold = true;
 	pci_rig_submit(0);
-	pci_rig_step();
+	regs_rig_step();
 	reg_write(REG_STATUS, 1, 0);
-	pci_rig_step();
+	regs_rig_step();
 	ck_assert_uint_eq(reg_read(REG_STATUS, 1), 0xf);
 	/* What is written meanwhile is for nobody. */
 	reg_write(REG_STATUS, 1, 1);
 	reg_write(REG_QUEUE_SELECT, 2, 0);
 	reg_write(REG_QUEUE_ENABLE, 2, 1);
 	reg_write(REG_NOTIFY, 2, 0);
-	pci_rig_release(0);
+	regs_rig_release(0);
 	ck_assert_uint_eq(reg_read(REG_STATUS, 1), 0);
 	ck_assert_uint_eq(reg_read(REG_QUEUE_ENABLE, 2), 0);
 	ck_assert_uint_eq(prig.msix[1], 0);
@@ -425,12 +425,12 @@ START_TEST(v15_a_storm_of_resets_is_one_reset)
 	pci_rig_run(0);
 	probe.hold = true;
 	pci_rig_submit(0);
-	pci_rig_step();
+	regs_rig_step();
 	for (i = 0; i < 100; i++) {
 		reg_write(REG_STATUS, 1, 0);
 		cfg_write(CFG_DEVICE_CONTROL, 2, 0x8000);
 	}
-	pci_rig_release(0);
+	regs_rig_release(0);
 	ck_assert_uint_eq(probe.resets, 1);
 	ck_assert_uint_eq(reg_read(REG_STATUS, 1), 0);
 	probe.hold = false;
@@ -466,7 +466,7 @@ START_TEST(v16_a_queue_reset_twice_and_in_flight_is_reset_once)
 	pci_rig_run(PVIO_BIT(VIRTIO_F_RING_RESET));
 	probe.hold = true;
 	pci_rig_submit(0);
-	pci_rig_step();
+	regs_rig_step();
 	reg_write(REG_QUEUE_SELECT, 2, 0);
 	reg_write(REG_QUEUE_RESET, 2, 1);
 	reg_write(REG_QUEUE_RESET, 2, 1);
@@ -474,7 +474,7 @@ START_TEST(v16_a_queue_reset_twice_and_in_flight_is_reset_once)
 	reg_write(REG_QUEUE_ENABLE, 2, 1);
 	reg_write(REG_QUEUE_SIZE, 2, 4);
 	ck_assert_uint_eq(reg_read(REG_QUEUE_RESET, 2), 1);
-	pci_rig_release(0);
+	regs_rig_release(0);
 	ck_assert_uint_eq(reg_read(REG_QUEUE_RESET, 2), 0);
 	ck_assert_uint_eq(reg_read(REG_QUEUE_ENABLE, 2), 0);
 	ck_assert_uint_eq(probe.queue[0].idles, 1);
@@ -490,11 +490,11 @@ START_TEST(v16_a_reset_ends_a_queue_reset)
 	pci_rig_run(PVIO_BIT(VIRTIO_F_RING_RESET));
 	probe.hold = true;
 	pci_rig_submit(0);
-	pci_rig_step();
+	regs_rig_step();
 	reg_write(REG_QUEUE_SELECT, 2, 0);
 	reg_write(REG_QUEUE_RESET, 2, 1);
 	reg_write(REG_STATUS, 1, 0);
-	pci_rig_release(0);
+	regs_rig_release(0);
 	ck_assert_uint_eq(reg_read(REG_STATUS, 1), 0);
 	ck_assert_uint_eq(reg_read(REG_QUEUE_RESET, 2), 0);
 	probe.hold = false;
@@ -632,7 +632,7 @@ START_TEST(v21_configuration_torn_by_a_change_is_seen_by_the_generation)
 
 		before = reg_read(REG_GENERATION, 1);
 		low = reg_read(REG_DEVICE, 2);
-		pvio_device_command(prig.dev, "poke", "", answer,
+		pvio_device_command(rrig.dev, "poke", "", answer,
 				    sizeof(answer));
 		(void)reg_read(REG_DEVICE + 2, 2);
 		ck_assert_uint_eq(low, i);
@@ -647,8 +647,8 @@ START_TEST(v22_doorbells_of_no_queue_ring_nowhere)
 	size_t len;
 
 	pci_rig_run(PVIO_BIT(VIRTIO_F_NOTIFICATION_DATA));
-	pci_rig_step();
-	pci_rig_add(0);
+	regs_rig_step();
+	regs_rig_add(0);
 	for (offset = 4 * PROBE_QUEUES; offset < 0x1000; offset += 2)
 		reg_write(REG_NOTIFY + offset, 4, 0);
 	for (len = 1; len <= 8; len++) {
@@ -658,10 +658,10 @@ START_TEST(v22_doorbells_of_no_queue_ring_nowhere)
 			reg_write(REG_NOTIFY, len, 0);
 	}
 	reg_write(REG_NOTIFY + 0x1000, 4, 0);
-	ck_assert(!pci_rig_is_used(0));
+	ck_assert(!regs_rig_is_used(0));
 	/* Garbage in the data: a hint, and the ring is right. */
 	reg_write(REG_NOTIFY, 4, 0x7fff0123);
-	ck_assert(pci_rig_is_used(0));
+	ck_assert(regs_rig_is_used(0));
 }
 END_TEST
 
@@ -674,13 +674,13 @@ START_TEST(v25_our_own_bars_are_no_memory)
 	uint32_t len = 1;
 
 	pci_rig_run(0);
-	seg[0] = prig.seg[0];
+	seg[0] = rrig.seg[0];
 	seg[1] = bar;
-	ck_assert_int_eq(guest_ring_add(prig.ring[0], seg, 1, 1, seg), 0);
-	guest_ring_publish(prig.ring[0]);
+	ck_assert_int_eq(guest_ring_add(rrig.ring[0], seg, 1, 1, seg), 0);
+	guest_ring_publish(rrig.ring[0]);
 	reg_write(REG_NOTIFY, 2, 0);
-	ck_assert(pci_rig_is_used(0));
-	ck_assert_ptr_eq(guest_ring_reap(prig.ring[0], &len), seg);
+	ck_assert(regs_rig_is_used(0));
+	ck_assert_ptr_eq(guest_ring_reap(rrig.ring[0], &len), seg);
 	ck_assert_uint_eq(len, 0);
 	pci_rig_echo(0);
 
@@ -704,9 +704,9 @@ START_TEST(v26_driver_ok_without_queues_is_idle)
 	pci_rig_driver_ok();
 	for (q = 0; q < PROBE_QUEUES; q++)
 		reg_write(REG_NOTIFY + 4 * q, 2, q);
-	pci_rig_step();
-	pvio_device_command(prig.dev, "poke", "", answer, sizeof(answer));
-	pci_rig_step();
+	regs_rig_step();
+	pvio_device_command(rrig.dev, "poke", "", answer, sizeof(answer));
+	regs_rig_step();
 	ck_assert_uint_eq(prig.msix[0], 1);
 	/* One may still come (virtio 1.4, 3.1.1 does not say it may not). */
 	ck_assert(pci_rig_start_queue(2, 16));
@@ -719,34 +719,34 @@ START_TEST(v27_an_interrupt_takes_the_route_there_is_when_it_comes)
 	pci_rig_run(0);
 	probe.hold = true;
 	pci_rig_submit(0);
-	pci_rig_step();
+	regs_rig_step();
 	/* To INTx while a request is in flight. */
 	cfg_write(CFG_MSIX_CONTROL, 2, 0);
-	pci_rig_release(0);
+	regs_rig_release(0);
 	ck_assert(prig.intx);
 	ck_assert_uint_eq(reg_read(REG_ISR, 1), 1);
 	/* And back, masked: it pends. */
 	pci_rig_submit(1);
-	pci_rig_step();
+	regs_rig_step();
 	cfg_write(CFG_MSIX_CONTROL, 2, 0xc000);
-	pci_rig_release(1);
+	regs_rig_release(1);
 	ck_assert_uint_eq(prig.msix[2], 0);
 	ck_assert(!prig.intx);
 	cfg_write(CFG_MSIX_CONTROL, 2, 0x8000);
 	ck_assert_uint_eq(prig.msix[2], 1);
 	/* To nowhere: silence. */
 	pci_rig_submit(2);
-	pci_rig_step();
+	regs_rig_step();
 	reg_write(REG_QUEUE_SELECT, 2, 2);
 	reg_write(REG_QUEUE_VECTOR, 2, 0xffff);
-	pci_rig_release(2);
-	ck_assert(guest_ring_has_used(prig.ring[2]));
+	regs_rig_release(2);
+	ck_assert(guest_ring_has_used(rrig.ring[2]));
 	ck_assert_uint_eq(prig.msix[3], 0);
 	ck_assert(!prig.intx);
 }
 END_TEST
 
-CHECK_MAIN("hostile pci", pci_rig_setup, pci_rig_teardown,
+CHECK_MAIN("hostile pci", pci_rig_setup, regs_rig_teardown,
 	   v01_a_queue_of_a_size_that_cannot_be_stays_disabled,
 	   v01_a_packed_ring_may_have_any_size_but_none_too_large,
 	   v02_what_an_enabled_queue_runs_on_does_not_change,

@@ -93,7 +93,7 @@ START_TEST(v18_a_reset_through_the_window_is_a_reset)
 	pci_rig_run(0);
 	window(4, REG_STATUS, 1);
 	cfg_write(WINDOW_DATA, 1, 0);
-	pci_rig_step();
+	regs_rig_step();
 	ck_assert_uint_eq(cfg_read(WINDOW_DATA, 1), 0);
 	window(4, REG_NOTIFY, 2);
 	cfg_write(WINDOW_DATA, 2, 0);
@@ -158,7 +158,7 @@ START_TEST(v23_no_bus_master_touches_no_memory)
 	pci_rig_run(0);
 	cfg_write(CFG_COMMAND, 2, CMD_MEMORY);
 	pci_rig_submit(0);
-	ck_assert(!pci_rig_is_used(0));
+	ck_assert(!regs_rig_is_used(0));
 	ck_assert_uint_eq(probe.queue[0].served, 0);
 	/* Nor after a reset, and all set-up, without it. */
 	pci_rig_reset();
@@ -166,9 +166,9 @@ START_TEST(v23_no_bus_master_touches_no_memory)
 	ck_assert(pci_rig_start_queue(0, 16));
 	pci_rig_driver_ok();
 	pci_rig_submit(0);
-	ck_assert(!pci_rig_is_used(0));
+	ck_assert(!regs_rig_is_used(0));
 	cfg_write(CFG_COMMAND, 2, CMD_MEMORY | CMD_MASTER);
-	ck_assert(pci_rig_is_used(0));
+	ck_assert(regs_rig_is_used(0));
 }
 END_TEST
 
@@ -179,12 +179,12 @@ START_TEST(v23_a_function_without_power_touches_no_memory)
 	cfg_write(CFG_COMMAND, 2, CMD_MEMORY);
 	cfg_write(CFG_COMMAND, 2, CMD_MEMORY | CMD_MASTER);
 	pci_rig_submit(0);
-	ck_assert(!pci_rig_is_used(0));
+	ck_assert(!regs_rig_is_used(0));
 	cfg_write(CFG_POWER, 1, 2);
-	ck_assert(!pci_rig_is_used(0));
+	ck_assert(!regs_rig_is_used(0));
 	ck_assert_uint_eq(cfg_read(CFG_POWER, 1) & 3, 3);
 	cfg_write(CFG_POWER, 1, 0);
-	ck_assert(pci_rig_is_used(0));
+	ck_assert(regs_rig_is_used(0));
 }
 END_TEST
 
@@ -193,14 +193,14 @@ START_TEST(v23_bars_move_while_requests_are_in_flight)
 	pci_rig_run(0);
 	probe.hold = true;
 	pci_rig_submit(0);
-	pci_rig_step();
+	regs_rig_step();
 	cfg_write(CFG_BAR4, 4, 0x40000000);
 	cfg_write(CFG_BAR4 + 4, 4, 0);
 	cfg_write(CFG_COMMAND, 2, CMD_MASTER);
 	cfg_write(CFG_COMMAND, 2, CMD_MEMORY | CMD_MASTER);
 	ck_assert_uint_eq(prig.bar[4].address, 0x40000000);
-	pci_rig_release(0);
-	ck_assert(guest_ring_has_used(prig.ring[0]));
+	regs_rig_release(0);
+	ck_assert(guest_ring_has_used(rrig.ring[0]));
 	ck_assert_uint_eq(prig.msix[1], 1);
 }
 END_TEST
@@ -212,7 +212,7 @@ START_TEST(v23_flr_in_flight_is_a_reset_and_another_changes_nothing)
 	pci_rig_run(0);
 	probe.hold = true;
 	pci_rig_submit(0);
-	pci_rig_step();
+	regs_rig_step();
 	cfg_write(CFG_DEVICE_CONTROL + 1, 1, 0x80);
 	for (i = 0; i < 20; i++) {
 		cfg_write(CFG_DEVICE_CONTROL, 2, 0x8000);
@@ -222,7 +222,7 @@ START_TEST(v23_flr_in_flight_is_a_reset_and_another_changes_nothing)
 		cfg_write(CFG_POWER, 2, 3);
 		ck_assert_uint_eq(cfg_read(0, 4), 0xffffffff);
 	}
-	pci_rig_release(0);
+	regs_rig_release(0);
 	ck_assert_uint_eq(cfg_read(0, 2), 0x1af4);
 	ck_assert_uint_eq(cfg_read(CFG_COMMAND, 2), 0);
 	ck_assert_uint_eq(cfg_read(CFG_POWER, 2), 0x8);
@@ -316,19 +316,19 @@ START_TEST(no_sequence_of_accesses_upsets_the_function)
 			reg_write(seed >> 20 & (seed & 0x20000 ? 0x3f : 0x3fff),
 				  len, value);
 		}
-		pci_rig_step();
+		regs_rig_step();
 	}
 	memset(prig.msix, 0, sizeof(prig.msix));
 	pvio_pci_reset(prig.pci);
-	guest_alloc_reset(&prig.mem);
-	pci_rig_alloc_buffer();
+	guest_alloc_reset(&rrig.mem);
+	regs_rig_alloc_buffer();
 	pci_rig_run(0);
 	pci_rig_echo(0);
 	pci_rig_echo(PROBE_QUEUES - 1);
 }
 END_TEST
 
-CHECK_MAIN("hostile pci config", pci_rig_setup, pci_rig_teardown,
+CHECK_MAIN("hostile pci config", pci_rig_setup, regs_rig_teardown,
 	   v18_a_driver_without_bars_works_through_the_window,
 	   v18_a_window_on_nothing_reads_ones_and_drops_writes,
 	   v18_a_window_that_is_written_whole_is_one_write,

@@ -13,13 +13,13 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-/* --- identity and configuration --------------------------------------------- */
+/* --- identity and configuration ------------------------------------------ */
 
 START_TEST(page_says_what_it_is)
 {
 	ck_assert_uint_eq(reg_read(REG(MAGIC_VALUE)), 0x74726976);
 	ck_assert_uint_eq(reg_read(REG(VERSION)), 2);
-	ck_assert_uint_eq(reg_read(REG(DEVICE_ID)), pvio_device_id(mrig.dev));
+	ck_assert_uint_eq(reg_read(REG(DEVICE_ID)), pvio_device_id(rrig.dev));
 	ck_assert_uint_eq(reg_read(REG(VENDOR_ID)), 0x4f495650);
 	ck_assert_uint_eq(reg_read(REG(STATUS)), 0);
 	ck_assert_uint_eq(reg_read(REG(INTERRUPT_STATUS)), 0);
@@ -34,7 +34,7 @@ START_TEST(device_of_another_transport_has_no_page)
 		pvio_device_create("other",
 				   "model = \"probe\";"
 				   "transport = { type = \"loopback\"; };",
-				   mrig.control, &mrig.control, 1, &dev),
+				   rrig.control, &rrig.control, 1, &dev),
 		0);
 	ck_assert_ptr_null(pvio_mmio_of(dev));
 	pvio_device_destroy(dev);
@@ -46,7 +46,7 @@ START_TEST(features_are_offered_by_words)
 	struct pvio_features offered;
 	unsigned int i;
 
-	pvio_device_offered(mrig.dev, &offered);
+	pvio_device_offered(rrig.dev, &offered);
 	for (i = 0; i < 4; i++) {
 		reg_write(REG(DEVICE_FEATURES_SEL), i);
 		ck_assert_uint_eq(
@@ -104,7 +104,7 @@ START_TEST(generation_changes_with_the_configuration)
 
 	ck_assert_uint_eq(reg_read(REG(CONFIG_GENERATION)), before);
 	mmio_rig_run(0);
-	pvio_device_command(mrig.dev, "poke", "", answer, sizeof(answer));
+	pvio_device_command(rrig.dev, "poke", "", answer, sizeof(answer));
 	ck_assert_uint_ne(reg_read(REG(CONFIG_GENERATION)), before);
 	ck_assert(mrig.level);
 	ck_assert_uint_eq(reg_read(REG(INTERRUPT_STATUS)), 2);
@@ -113,7 +113,7 @@ START_TEST(generation_changes_with_the_configuration)
 }
 END_TEST
 
-/* --- queues -------------------------------------------------------------------- */
+/* --- queues -------------------------------------------------------------- */
 
 START_TEST(driver_is_served_on_every_queue)
 {
@@ -169,7 +169,7 @@ START_TEST(queue_whose_ready_is_0_has_stopped)
 		reg_write(REG(QUEUE_READY), 0);
 		ck_assert_uint_eq(reg_read(REG(QUEUE_READY)), 0);
 		mmio_rig_submit(1);
-		ck_assert(!mmio_rig_is_used(1));
+		ck_assert(!regs_rig_is_used(1));
 		/* The others go on, and this one may begin anew. */
 		mmio_rig_echo(0);
 		ck_assert(mmio_rig_start_queue(1, 8));
@@ -220,18 +220,18 @@ START_TEST(device_stopped_and_started_serves_again)
 	ck_assert_int_eq(pvio_mmio_doorbell(mrig.mmio, 0, &bell), 0);
 	mmio_rig_run(0);
 	mmio_rig_echo(0);
-	pvio_device_stop(mrig.dev);
+	pvio_device_stop(rrig.dev);
 	ck_assert(!mrig.level);
-	ck_assert_int_eq(pvio_device_start(mrig.dev), 0);
+	ck_assert_int_eq(pvio_device_start(rrig.dev), 0);
 	mmio_rig_expect_service();
 	/* The doorbell that the VMM has bound is heard as before. */
-	mmio_rig_add(0);
+	regs_rig_add(0);
 	ck_assert_int_eq(eventfd_write(bell.fd, 1), 0);
-	ck_assert(mmio_rig_is_used(0));
+	ck_assert(regs_rig_is_used(0));
 }
 END_TEST
 
-/* --- doorbells and the line ----------------------------------------------------- */
+/* --- doorbells and the line ---------------------------------------------- */
 
 START_TEST(doorbells_are_told_apart_by_value)
 {
@@ -251,17 +251,17 @@ START_TEST(doorbells_are_told_apart_by_value)
 			 -EINVAL);
 
 	mmio_rig_run(0);
-	mmio_rig_step();
+	regs_rig_step();
 	for (q = 0; q < PROBE_QUEUES; q++)
-		kicks[q] = pvio_device_vq(mrig.dev, q)->stats.kicks;
+		kicks[q] = pvio_device_vq(rrig.dev, q)->stats.kicks;
 	ck_assert_int_eq(eventfd_write(bell[2].fd, 1), 0);
-	mmio_rig_step();
+	regs_rig_step();
 	for (q = 0; q < PROBE_QUEUES; q++)
-		ck_assert(pvio_device_vq(mrig.dev, q)->stats.kicks ==
+		ck_assert(pvio_device_vq(rrig.dev, q)->stats.kicks ==
 			  kicks[q] + (q == 2));
-	mmio_rig_add(1);
+	regs_rig_add(1);
 	ck_assert_int_eq(eventfd_write(bell[1].fd, 1), 0);
-	ck_assert(mmio_rig_is_used(1));
+	ck_assert(regs_rig_is_used(1));
 }
 END_TEST
 
@@ -278,11 +278,11 @@ START_TEST(interrupt_comes_by_eventfd_until_it_is_acknowledged)
 	ck_assert_int_eq(read(trigger, &count, 8), 8);
 	/* The guest ended the interrupt, and did not acknowledge. */
 	ck_assert_int_eq(eventfd_write(resample, 1), 0);
-	mmio_rig_step();
+	regs_rig_step();
 	ck_assert_int_eq(read(trigger, &count, 8), 8);
 	reg_write(REG(INTERRUPT_ACK), 1);
 	ck_assert_int_eq(eventfd_write(resample, 1), 0);
-	mmio_rig_step();
+	regs_rig_step();
 	ck_assert_int_eq(read(trigger, &count, 8), -1);
 	ck_assert_int_eq(pvio_mmio_set_irq_fds(mrig.mmio, -1, -1), 0);
 	close(trigger);
@@ -302,18 +302,18 @@ START_TEST(counters_tell_of_interrupts)
 
 	mmio_rig_run(0);
 	mmio_rig_echo(0);
-	ck_assert_int_eq(pvio_device_stats(mrig.dev, false, &json), 0);
+	ck_assert_int_eq(pvio_device_stats(rrig.dev, false, &json), 0);
 	ck_assert_ptr_nonnull(strstr(json, "\"transport\":\"mmio\""));
 	ck_assert_ptr_nonnull(strstr(json, "\"irq_asserted\":1"));
 	free(json);
 }
 END_TEST
 
-/* --- threads --------------------------------------------------------------------- */
+/* --- threads ------------------------------------------------------------- */
 
 static void with_threads(void)
 {
-	mmio_rig_teardown();
+	regs_rig_teardown();
 	mmio_rig_setup_threads();
 }
 
@@ -350,7 +350,7 @@ static void expect_to_wait_for_request(uint64_t offset)
 	mmio_rig_hold(1);
 	reg_write(REG(QUEUE_SEL), 1);
 	writer_start(&w, offset, 0);
-	mmio_rig_wait_count(&probe.queue[1].stops, 1);
+	regs_rig_wait_count(&probe.queue[1].stops, 1);
 	ck_assert(!pvio_load_acquire(&w.is_done));
 	/* Meanwhile doorbells and interrupts are answered. */
 	reg_write(REG(QUEUE_NOTIFY), 0);
@@ -430,13 +430,13 @@ START_TEST(line_follows_a_driver_that_races_with_its_device)
 		while (!pvio_load_once(&mrig.level))
 			sched_yield();
 		reg_write(REG(INTERRUPT_ACK), reg_read(REG(INTERRUPT_STATUS)));
-		ck_assert(guest_ring_has_used(mrig.ring[i % PROBE_QUEUES]));
-		mmio_rig_reap(i % PROBE_QUEUES);
+		ck_assert(guest_ring_has_used(rrig.ring[i % PROBE_QUEUES]));
+		regs_rig_reap(i % PROBE_QUEUES);
 	}
 }
 END_TEST
 
-CHECK_MAIN("mmio", mmio_rig_setup, mmio_rig_teardown, page_says_what_it_is,
+CHECK_MAIN("mmio", mmio_rig_setup, regs_rig_teardown, page_says_what_it_is,
 	   device_of_another_transport_has_no_page,
 	   features_are_offered_by_words, there_is_no_shared_memory,
 	   configuration_is_read_in_any_width,

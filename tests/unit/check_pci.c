@@ -17,10 +17,10 @@ static void poke(void)
 {
 	char answer[8];
 
-	ck_assert_int_eq(pvio_device_command(prig.dev, "poke", "", answer,
+	ck_assert_int_eq(pvio_device_command(rrig.dev, "poke", "", answer,
 					     sizeof(answer)),
 			 0);
-	pci_rig_step();
+	regs_rig_step();
 }
 
 static bool is_readable(int fd)
@@ -67,8 +67,8 @@ static void expect_class(const char *config, uint32_t id, uint32_t class)
 	struct pvio_device *dev;
 	uint32_t word;
 
-	ck_assert_int_eq(pvio_device_create("other", config, prig.control,
-					    &prig.control, 1, &dev),
+	ck_assert_int_eq(pvio_device_create("other", config, rrig.control,
+					    &rrig.control, 1, &dev),
 			 0);
 	pvio_pci_config_read(pvio_pci_of(dev), 0, &word, 4);
 	ck_assert_uint_eq(le32toh(word), id << 16 | 0x1af4);
@@ -140,13 +140,13 @@ END_TEST
 
 START_TEST(a_device_without_configuration_has_no_capability_for_it)
 {
-	struct pvio_device *dev, *probe_dev = prig.dev;
+	struct pvio_device *dev, *probe_dev = rrig.dev;
 	struct pvio_pci *pci = prig.pci;
 
 	ck_assert_int_eq(pvio_device_create("rng",
 					    "model = \"rng\"; transport = { "
 					    "type = \"pci\"; vectors = 1; };",
-					    prig.control, &prig.control, 1,
+					    rrig.control, &rrig.control, 1,
 					    &dev),
 			 0);
 	prig.pci = pvio_pci_of(dev);
@@ -155,7 +155,7 @@ START_TEST(a_device_without_configuration_has_no_capability_for_it)
 	ck_assert_uint_eq(reg_read(REG_DEVICE, 1), 0xff);
 	ck_assert_uint_eq(pvio_pci_nr_vectors(prig.pci), 1);
 	prig.pci = pci;
-	prig.dev = probe_dev;
+	rrig.dev = probe_dev;
 	pvio_device_destroy(dev);
 }
 END_TEST
@@ -277,17 +277,17 @@ START_TEST(eventfds_carry_doorbells_and_vectors)
 	ck_assert_int_eq(pvio_pci_set_vector_fd(prig.pci, 2, fd), 0);
 
 	pci_rig_run(0);
-	pci_rig_step();
-	pci_rig_add(1);
+	regs_rig_step();
+	regs_rig_add(1);
 	signal_fd(bell.fd);
-	ck_assert(pci_rig_is_used(1));
+	ck_assert(regs_rig_is_used(1));
 	ck_assert(is_readable(fd));
 	ck_assert_uint_eq(prig.msix[2], 0);
 
 	ck_assert_int_eq(pvio_pci_set_vector_fd(prig.pci, 2, -1), 0);
-	pci_rig_add(1);
+	regs_rig_add(1);
 	signal_fd(bell.fd);
-	pci_rig_step();
+	regs_rig_step();
 	ck_assert_uint_eq(prig.msix[2], 1);
 	close(fd);
 }
@@ -300,16 +300,16 @@ START_TEST(doorbells_outlive_a_stop)
 	ck_assert_int_eq(pvio_pci_doorbell(prig.pci, 0, &bell), 0);
 	pci_rig_run(0);
 	pci_rig_echo(0);
-	pvio_device_stop(prig.dev);
-	ck_assert_int_eq(pvio_device_start(prig.dev), 0);
+	pvio_device_stop(rrig.dev);
+	ck_assert_int_eq(pvio_device_start(rrig.dev), 0);
 	ck_assert_uint_eq(reg_read(REG_STATUS, 1), 0);
 	ck_assert_uint_eq(cfg_read(CFG_COMMAND, 2), 0);
 
 	pci_rig_run(0);
-	pci_rig_step();
-	pci_rig_add(0);
+	regs_rig_step();
+	regs_rig_add(0);
 	signal_fd(bell.fd);
-	ck_assert(pci_rig_is_used(0));
+	ck_assert(regs_rig_is_used(0));
 }
 END_TEST
 
@@ -327,12 +327,12 @@ START_TEST(intx_by_eventfd_is_asserted_again_until_its_cause_is_gone)
 	ck_assert(is_readable(trigger));
 	drain(trigger);
 	signal_fd(resample);
-	pci_rig_step();
+	regs_rig_step();
 	ck_assert(is_readable(trigger));
 	drain(trigger);
 	ck_assert_uint_eq(reg_read(REG_ISR, 1), 1);
 	signal_fd(resample);
-	pci_rig_step();
+	regs_rig_step();
 	ck_assert(!is_readable(trigger));
 	ck_assert_int_eq(pvio_pci_set_intx_fds(prig.pci, -1, -1), 0);
 	close(trigger);
@@ -343,17 +343,17 @@ END_TEST
 START_TEST(a_kick_is_any_write_to_its_doorbell)
 {
 	pci_rig_run(PVIO_BIT(VIRTIO_F_NOTIFICATION_DATA));
-	pci_rig_step();
-	pci_rig_add(3);
+	regs_rig_step();
+	regs_rig_add(3);
 	reg_write(REG_NOTIFY + 12, 4, 0x80000003 | 1 << 16);
-	ck_assert(pci_rig_is_used(3));
+	ck_assert(regs_rig_is_used(3));
 	/* What the data says is a hint. */
-	pci_rig_add(1);
+	regs_rig_add(1);
 	reg_write(REG_NOTIFY + 4, 4, 0xffffffff);
-	ck_assert(pci_rig_is_used(1));
-	pci_rig_add(2);
+	ck_assert(regs_rig_is_used(1));
+	regs_rig_add(2);
 	reg_write(REG_NOTIFY + 8, 2, 0);
-	ck_assert(pci_rig_is_used(2));
+	ck_assert(regs_rig_is_used(2));
 	ck_assert_uint_eq(reg_read(REG_NOTIFY, 4), 0);
 }
 END_TEST
@@ -363,16 +363,16 @@ START_TEST(a_doorbell_takes_the_number_that_the_device_chose)
 	unsigned int q;
 
 	pci_rig_run(PVIO_BIT(VIRTIO_F_NOTIF_CONFIG_DATA));
-	pci_rig_step();
+	regs_rig_step();
 	for (q = 0; q < PROBE_QUEUES; q++) {
 		uint64_t off, data;
 
 		reg_write(REG_QUEUE_SELECT, 2, q);
 		off = reg_read(REG_QUEUE_NOTIFY, 2);
 		data = reg_read(REG_NOTIFY_DATA, 2);
-		pci_rig_add(q);
+		regs_rig_add(q);
 		reg_write(REG_NOTIFY + 4 * off, 2, data);
-		ck_assert(pci_rig_is_used(q));
+		ck_assert(regs_rig_is_used(q));
 	}
 }
 END_TEST
@@ -437,8 +437,8 @@ END_TEST
 START_TEST(needs_reset_interrupts)
 {
 	pci_rig_run(0);
-	pvio_device_break(prig.dev, "said the test");
-	pci_rig_step();
+	pvio_device_break(rrig.dev, "said the test");
+	regs_rig_step();
 	ck_assert_uint_eq(reg_read(REG_STATUS, 1), 0x4f);
 	ck_assert_uint_eq(prig.msix[0], 1);
 	pci_rig_reset();
@@ -486,7 +486,7 @@ START_TEST(a_queue_is_reset_and_starts_with_another_size)
 	pci_rig_echo(1);
 	reg_write(REG_QUEUE_SELECT, 2, 0);
 	reg_write(REG_QUEUE_RESET, 2, 1);
-	pci_rig_step();
+	regs_rig_step();
 	ck_assert_uint_eq(reg_read(REG_QUEUE_RESET, 2), 0);
 	ck_assert_uint_eq(reg_read(REG_QUEUE_ENABLE, 2), 0);
 	ck_assert_uint_eq(reg_read(REG_QUEUE_SIZE, 2), PROBE_QUEUE_SIZE);
@@ -504,12 +504,12 @@ START_TEST(a_queue_reset_reads_1_until_it_is_done)
 	pci_rig_run(PVIO_BIT(VIRTIO_F_RING_RESET));
 	probe.hold = true;
 	pci_rig_submit(2);
-	pci_rig_step();
+	regs_rig_step();
 	reg_write(REG_QUEUE_SELECT, 2, 2);
 	reg_write(REG_QUEUE_RESET, 2, 1);
-	pci_rig_step();
+	regs_rig_step();
 	ck_assert_uint_eq(reg_read(REG_QUEUE_RESET, 2), 1);
-	pci_rig_release(2);
+	regs_rig_release(2);
 	ck_assert_uint_eq(reg_read(REG_QUEUE_RESET, 2), 0);
 	ck_assert_uint_eq(reg_read(REG_QUEUE_ENABLE, 2), 0);
 }
@@ -570,13 +570,13 @@ START_TEST(flr_is_over_when_the_function_answers_again)
 	pci_rig_run(0);
 	probe.hold = true;
 	pci_rig_submit(0);
-	pci_rig_step();
+	regs_rig_step();
 	cfg_write(CFG_DEVICE_CONTROL, 2, 0x8000);
-	pci_rig_step();
+	regs_rig_step();
 	ck_assert_uint_eq(cfg_read(0, 4), 0xffffffff);
 	ck_assert_uint_eq(reg_read(REG_STATUS, 1), 0xff);
 	cfg_write(CFG_COMMAND, 2, CMD_MEMORY | CMD_MASTER);
-	pci_rig_release(0);
+	regs_rig_release(0);
 	ck_assert_uint_eq(cfg_read(0, 2), 0x1af4);
 	expect_power_on_state();
 	ck_assert_uint_eq(prig.msix[1], 0);
@@ -591,15 +591,15 @@ START_TEST(a_device_suspends_and_resumes)
 	pci_rig_run(PVIO_BIT(VIRTIO_F_SUSPEND));
 	pci_rig_echo(0);
 	reg_write(REG_STATUS, 1, 0x1f);
-	pci_rig_step();
+	regs_rig_step();
 	ck_assert_uint_eq(reg_read(REG_STATUS, 1), 0x1b);
 	pci_rig_submit(1);
-	ck_assert(!pci_rig_is_used(1));
+	ck_assert(!regs_rig_is_used(1));
 	poke();
 	ck_assert_uint_eq(prig.msix[0], 0);
 	reg_write(REG_STATUS, 1, 0xf);
 	ck_assert_uint_eq(reg_read(REG_STATUS, 1), 0xf);
-	ck_assert(pci_rig_is_used(1));
+	ck_assert(regs_rig_is_used(1));
 	ck_assert_uint_eq(prig.msix[0], 1);
 }
 END_TEST
@@ -611,9 +611,9 @@ START_TEST(in_d3_nothing_is_served_and_nothing_is_forgotten)
 	ck_assert_uint_eq(cfg_read(CFG_POWER, 2), 0xb);
 	ck_assert(!prig.bar[4].is_enabled);
 	pci_rig_submit(0);
-	ck_assert(!pci_rig_is_used(0));
+	ck_assert(!regs_rig_is_used(0));
 	cfg_write(CFG_POWER, 2, 0);
-	ck_assert(pci_rig_is_used(0));
+	ck_assert(regs_rig_is_used(0));
 	ck_assert(prig.bar[4].is_enabled);
 	ck_assert_uint_eq(reg_read(REG_STATUS, 1), 0xf);
 	ck_assert_uint_eq(prig.msix[1], 1);
@@ -660,7 +660,7 @@ START_TEST(counters_say_how_interrupts_went)
 
 	pci_rig_run(0);
 	pci_rig_echo(0);
-	ck_assert_int_eq(pvio_device_stats(prig.dev, false, &json), 0);
+	ck_assert_int_eq(pvio_device_stats(rrig.dev, false, &json), 0);
 	ck_assert_ptr_nonnull(strstr(json, "\"msix_sent\":1"));
 	ck_assert_ptr_nonnull(strstr(json, "\"intx_asserted\":0"));
 	free(json);
@@ -674,7 +674,7 @@ START_TEST(vectors_out_of_range_are_a_configuration_error)
 	ck_assert_int_eq(pvio_device_create("other",
 					    "model = \"probe\"; transport = { "
 					    "type = \"pci\"; vectors = 2049; };",
-					    prig.control, &prig.control, 1,
+					    rrig.control, &rrig.control, 1,
 					    &dev),
 			 -EINVAL);
 }
@@ -688,7 +688,7 @@ START_TEST(without_vectors_there_is_no_msix)
 	ck_assert_int_eq(pvio_device_create("rng",
 					    "model = \"rng\"; transport = { "
 					    "type = \"pci\"; vectors = 0; };",
-					    prig.control, &prig.control, 1,
+					    rrig.control, &rrig.control, 1,
 					    &dev),
 			 0);
 	prig.pci = pvio_pci_of(dev);
@@ -700,12 +700,12 @@ START_TEST(without_vectors_there_is_no_msix)
 	ck_assert_uint_eq(pvio_pci_bar_size(prig.pci, 0), 0);
 	reg_write(REG_CONFIG_VECTOR, 2, 0);
 	ck_assert_uint_eq(reg_read(REG_CONFIG_VECTOR, 2), 0xffff);
-	prig.pci = pvio_pci_of(prig.dev);
+	prig.pci = pvio_pci_of(rrig.dev);
 	pvio_device_destroy(dev);
 }
 END_TEST
 
-CHECK_MAIN("pci", pci_rig_setup, pci_rig_teardown,
+CHECK_MAIN("pci", pci_rig_setup, regs_rig_teardown,
 	   the_header_says_what_the_function_is,
 	   disks_and_network_cards_have_their_class,
 	   capabilities_are_found_by_walking,

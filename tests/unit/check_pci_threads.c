@@ -36,7 +36,7 @@ static void cpu_begin(struct cpu *cpu, void (*fn)(void))
 
 static void cpu_end(struct cpu *cpu)
 {
-	pci_rig_wait_count(&cpu->done, 1);
+	regs_rig_wait_count(&cpu->done, 1);
 	ck_assert_int_eq(pthread_join(cpu->thread, NULL), 0);
 }
 
@@ -45,7 +45,7 @@ static void hold_one(void)
 {
 	pvio_store_once(&probe.hold, true);
 	pci_rig_submit(0);
-	pci_rig_wait_count(&probe.queue[0].nr_held, 1);
+	regs_rig_wait_count(&probe.queue[0].nr_held, 1);
 	pvio_store_once(&probe.hold, false);
 }
 
@@ -79,19 +79,19 @@ static void expect_write_waits(void (*off)(void), void (*on)(void))
 	cpu_begin(&cpu, off);
 	give_a_chance();
 	ck_assert_uint_eq(pvio_load_acquire(&cpu.done), 0);
-	ck_assert(!guest_ring_has_used(prig.ring[0]));
-	pci_rig_release(0);
+	ck_assert(!guest_ring_has_used(rrig.ring[0]));
+	regs_rig_release(0);
 	cpu_end(&cpu);
 	/* What was in flight is finished, and the driver has been told. */
-	ck_assert(guest_ring_has_used(prig.ring[0]));
-	pci_rig_wait_count(&prig.msix[1], 1);
+	ck_assert(guest_ring_has_used(rrig.ring[0]));
+	regs_rig_wait_count(&prig.msix[1], 1);
 
 	pci_rig_submit(1);
 	give_a_chance();
-	ck_assert(!guest_ring_has_used(prig.ring[1]));
+	ck_assert(!guest_ring_has_used(rrig.ring[1]));
 	on();
-	pci_rig_wait_count(&prig.msix[2], 1);
-	ck_assert(guest_ring_has_used(prig.ring[1]));
+	regs_rig_wait_count(&prig.msix[2], 1);
+	ck_assert(guest_ring_has_used(rrig.ring[1]));
 }
 
 static void bus_master_on(void)
@@ -134,7 +134,7 @@ START_TEST(writes_wait_for_a_write_that_waits_and_reads_do_not)
 	give_a_chance();
 	ck_assert_uint_eq(pvio_load_acquire(&second.done), 0);
 	ck_assert_uint_eq(reg_read(REG_QUEUE_SELECT, 2), PROBE_QUEUES - 1);
-	pci_rig_release(0);
+	regs_rig_release(0);
 	cpu_end(&first);
 	cpu_end(&second);
 	ck_assert_uint_eq(reg_read(REG_QUEUE_SELECT, 2), 1);
@@ -148,7 +148,7 @@ START_TEST(a_reset_in_flight_reads_0_when_it_is_done)
 	reg_write(REG_STATUS, 1, 0);
 	give_a_chance();
 	ck_assert_uint_eq(reg_read(REG_STATUS, 1), 0xf);
-	pci_rig_release(0);
+	regs_rig_release(0);
 	pci_rig_reset();
 	pci_rig_run(0);
 	pci_rig_echo(0);
@@ -170,7 +170,7 @@ START_TEST(a_bus_reset_returns_when_memory_is_touched_no_more)
 	while (cfg_read(0, 2) != 0xffff)
 		;
 	ck_assert_uint_eq(pvio_load_acquire(&cpu.done), 0);
-	pci_rig_release(0);
+	regs_rig_release(0);
 	cpu_end(&cpu);
 	ck_assert_uint_eq(cfg_read(CFG_COMMAND, 2), 0);
 	ck_assert_uint_eq(prig.msix[1], 0);
@@ -183,7 +183,7 @@ END_TEST
 
 static void give_memory(void)
 {
-	ck_assert_int_eq(pvio_device_set_memory_list(prig.dev, prig.list), 0);
+	ck_assert_int_eq(pvio_device_set_memory_list(rrig.dev, rrig.list), 0);
 }
 
 static void start_queue_3(void)
@@ -206,7 +206,7 @@ START_TEST(a_queue_that_starts_while_memory_changes_waits_for_it)
 	cpu_begin(&driver, start_queue_3);
 	give_a_chance();
 	ck_assert_uint_eq(pvio_load_acquire(&memory.done), 0);
-	pci_rig_release(0);
+	regs_rig_release(0);
 	cpu_end(&memory);
 	cpu_end(&driver);
 	pci_rig_echo(3);
@@ -223,7 +223,7 @@ START_TEST(a_queue_reset_while_memory_changes_waits_for_it)
 	give_a_chance();
 	reg_write(REG_QUEUE_SELECT, 2, 1);
 	reg_write(REG_QUEUE_RESET, 2, 1);
-	pci_rig_release(0);
+	regs_rig_release(0);
 	cpu_end(&memory);
 	while (reg_read(REG_QUEUE_RESET, 2))
 		;
@@ -244,7 +244,7 @@ START_TEST(a_reset_drops_a_queue_reset_that_waits)
 	reg_write(REG_QUEUE_SELECT, 2, 1);
 	reg_write(REG_QUEUE_RESET, 2, 1);
 	reg_write(REG_STATUS, 1, 0);
-	pci_rig_release(0);
+	regs_rig_release(0);
 	cpu_end(&memory);
 	pci_rig_reset();
 	ck_assert_uint_eq(reg_read(REG_QUEUE_ENABLE, 2), 0);
@@ -264,7 +264,7 @@ START_TEST(lists_of_two_threads_are_taken_one_after_the_other)
 	give_a_chance();
 	ck_assert_uint_eq(pvio_load_acquire(&one.done), 0);
 	ck_assert_uint_eq(pvio_load_acquire(&two.done), 0);
-	pci_rig_release(0);
+	regs_rig_release(0);
 	cpu_end(&one);
 	cpu_end(&two);
 	pci_rig_echo(1);
@@ -295,9 +295,9 @@ static void cpu_sets_up(void)
 		reg_write(REG_DRIVER_FEATURE, 4, 1);
 		reg_write(REG_STATUS, 1, 0xb);
 		reg_write(REG_QUEUE_SELECT, 2, i % PROBE_QUEUES);
-		reg_write(REG_QUEUE_DESC, 8, PCI_RIG_GPA);
-		reg_write(REG_QUEUE_DRIVER, 8, PCI_RIG_GPA + 0x1000);
-		reg_write(REG_QUEUE_DEVICE, 8, PCI_RIG_GPA + 0x2000);
+		reg_write(REG_QUEUE_DESC, 8, REGS_RIG_GPA);
+		reg_write(REG_QUEUE_DRIVER, 8, REGS_RIG_GPA + 0x1000);
+		reg_write(REG_QUEUE_DEVICE, 8, REGS_RIG_GPA + 0x2000);
 		reg_write(REG_QUEUE_ENABLE, 2, 1);
 		reg_write(REG_STATUS, 1, 0xf);
 	}
@@ -343,8 +343,8 @@ static void cpu_changes_memory(void)
 
 	for (i = 0; i < 20; i++) {
 		give_memory();
-		ck_assert_int_eq(pvio_device_pause(prig.dev), 0);
-		pvio_device_resume(prig.dev);
+		ck_assert_int_eq(pvio_device_pause(rrig.dev), 0);
+		pvio_device_resume(rrig.dev);
 	}
 }
 
@@ -367,11 +367,11 @@ START_TEST(v15_cpus_that_race_leave_a_device_that_works)
 	pci_rig_run(0);
 	pci_rig_echo(0);
 	pci_rig_echo(PROBE_QUEUES - 1);
-	pci_rig_wait_count(&prig.msix[1], 1);
+	regs_rig_wait_count(&prig.msix[1], 1);
 }
 END_TEST
 
-CHECK_MAIN("pci_threads", pci_rig_setup_threads, pci_rig_teardown,
+CHECK_MAIN("pci_threads", pci_rig_setup_threads, regs_rig_teardown,
 	   bus_mastering_is_off_when_all_in_flight_is_done,
 	   d3_is_reached_when_all_in_flight_is_done,
 	   writes_wait_for_a_write_that_waits_and_reads_do_not,
