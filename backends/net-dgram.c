@@ -57,7 +57,7 @@ struct dgram {
 	uint64_t stalled_ns;    /* since when the remote takes nothing; or 0 */
 };
 
-/* --- from the remote ----------------------------------------------------------- */
+/* --- from the remote ----------------------------------------------------- */
 
 /* Hand one frame to the guest.  False: the guest has to give buffers first. */
 static bool dgram_deliver(struct dgram *d, const uint8_t *frame, size_t bytes)
@@ -130,7 +130,7 @@ static void dgram_rx_ready(void *p)
 	dgram_on_readable(d->fd, EV_READ, d);
 }
 
-/* --- to the remote -------------------------------------------------------------- */
+/* --- to the remote ------------------------------------------------------- */
 
 static void dgram_stalled(struct dgram *d)
 {
@@ -224,7 +224,7 @@ static int dgram_send(void *p, const struct pvio_net_frame *frame)
 	return 0;
 }
 
-/* --- open, ports ----------------------------------------------------------------- */
+/* --- open, ports --------------------------------------------------------- */
 
 static void dgram_close(void *backend)
 {

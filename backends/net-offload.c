@@ -43,7 +43,7 @@ void pvio_net_scratch_destroy(struct pvio_net_scratch *scratch)
 	free(scratch);
 }
 
-/* --- headers --------------------------------------------------------------- */
+/* --- headers ------------------------------------------------------------- */
 
 /* The offload that @gso_type asks for; 0 for none, -1 for one unknown. */
 static int gso_offload(uint8_t gso_type)
@@ -114,7 +114,7 @@ bool pvio_net_hdr_check(struct virtio_net_hdr_mrg_rxbuf *mrg, size_t bytes,
 	return true;
 }
 
-/* --- checksums (RFC 1071) --------------------------------------------------- */
+/* --- checksums (RFC 1071) ------------------------------------------------ */
 
 /* The ones' complement sum of @len bytes, unfolded, in memory order. */
 static uint64_t csum_add(uint64_t sum, const uint8_t *p, size_t len)
@@ -164,7 +164,7 @@ static void csum_complete(uint8_t *frame, size_t bytes, size_t start,
 	memcpy(frame + start + offset, &sum, sizeof(sum));
 }
 
-/* --- delivery --------------------------------------------------------------- */
+/* --- delivery ------------------------------------------------------------ */
 
 static int deliver_done(struct pvio_net_rx *rx, int rc)
 {

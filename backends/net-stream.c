@@ -66,7 +66,7 @@ struct stream {
 static void stream_on_readable(evutil_socket_t fd, short what, void *arg);
 static void stream_on_writable(evutil_socket_t fd, short what, void *arg);
 
-/* --- connection -------------------------------------------------------------- */
+/* --- connection ---------------------------------------------------------- */
 
 static int stream_connect(struct stream *s)
 {
@@ -172,7 +172,7 @@ static void stream_on_acceptable(evutil_socket_t fd, short what, void *arg)
 	stream_opened(s);
 }
 
-/* --- from the peer ------------------------------------------------------------ */
+/* --- from the peer ------------------------------------------------------- */
 
 /* Hand one frame to the guest.  False: the guest has to give buffers first. */
 static bool stream_deliver(struct stream *s, const uint8_t *frame, size_t bytes)
@@ -275,7 +275,7 @@ static void stream_rx_ready(void *p)
 	stream_on_readable(s->fd, EV_READ, s);
 }
 
-/* --- to the peer -------------------------------------------------------------- */
+/* --- to the peer --------------------------------------------------------- */
 
 /* Write what has collected.  -errno: the connection is lost. */
 static int stream_write(struct stream *s)
@@ -368,7 +368,7 @@ static int stream_send(void *p, const struct pvio_net_frame *frame)
 	return 0;
 }
 
-/* --- open, ports --------------------------------------------------------------- */
+/* --- open, ports --------------------------------------------------------- */
 
 static void stream_backend_close(void *backend)
 {

@@ -53,7 +53,7 @@ struct net_switch {
 	struct uplink *uplink; /* owned, or NULL */
 };
 
-/* --- uplink ------------------------------------------------------------------ */
+/* --- uplink -------------------------------------------------------------- */
 
 static int bounce_begin(struct pvio_net_rx *rx, size_t least, size_t want,
 			struct pvio_net_room *room)
@@ -230,7 +230,7 @@ static void uplink_stop(struct uplink *up)
 	pvio_switch_detach(&up->switch_port);
 }
 
-/* --- the device's port -------------------------------------------------------- */
+/* --- the device's port --------------------------------------------------- */
 
 static void switch_close(void *backend)
 {

@@ -69,7 +69,7 @@ struct tap_port {
 	uint8_t scratch[PVIO_NET_MAX_FRAME];
 };
 
-/* --- the interface --------------------------------------------------------- */
+/* --- the interface ------------------------------------------------------- */
 
 static unsigned int tap_flags(unsigned int offloads)
 {
@@ -235,7 +235,7 @@ close_copy:
 	return rc;
 }
 
-/* --- open ------------------------------------------------------------------ */
+/* --- open ---------------------------------------------------------------- */
 
 static void tap_close(void *backend)
 {
@@ -362,7 +362,7 @@ close_tap:
 	return rc;
 }
 
-/* --- frames ---------------------------------------------------------------- */
+/* --- frames -------------------------------------------------------------- */
 
 static pvio_cold void tap_gone(struct tap_port *port, int err)
 {
@@ -529,7 +529,7 @@ static int tap_send(void *p, const struct pvio_net_frame *frame)
 	}
 }
 
-/* --- ports ----------------------------------------------------------------- */
+/* --- ports --------------------------------------------------------------- */
 
 static void tap_stop_port(void *p)
 {

@@ -199,7 +199,7 @@ struct pvio_net_backend_ops {
 	void (*rx_ready)(void *port);
 };
 
-/* --- what backends share (backends/net-offload.c) -------------------------- */
+/* --- what backends share (backends/net-offload.c) ------------------------ */
 
 /*
  * Deliver a copy of @frame to @rx.  What its header asks for and the receiver

@@ -67,7 +67,7 @@ struct pvio_switch {
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct pvio_list switches = { &switches, &switches };
 
-/* --- the address table ------------------------------------------------------ */
+/* --- the address table --------------------------------------------------- */
 
 static uint64_t mac_word(const uint8_t *mac)
 {
@@ -176,7 +176,7 @@ static void table_pin(struct pvio_switch *sw, struct pvio_switch_port *port)
 	*e = (struct entry){ mac, port, sw->now_s, true };
 }
 
-/* --- forwarding -------------------------------------------------------------- */
+/* --- forwarding ---------------------------------------------------------- */
 
 static void switch_deliver(struct pvio_switch_port *to,
 			   const struct pvio_net_frame *frame,
@@ -273,7 +273,7 @@ static void switch_retry(struct pvio_job *job)
 	pvio_net_tx_ready(port->rx);
 }
 
-/* --- ports ------------------------------------------------------------------- */
+/* --- ports --------------------------------------------------------------- */
 
 int pvio_switch_attach(struct pvio_switch *sw, struct pvio_switch_port *port,
 		       struct pvio_worker *worker)

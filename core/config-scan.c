@@ -51,7 +51,7 @@ static int scan_error(const struct scan *s, const char *what)
 	return -EINVAL;
 }
 
-/* --- files ------------------------------------------------------------------ */
+/* --- files --------------------------------------------------------------- */
 
 static int load_error(const char *path, int rc, const char *what)
 {
@@ -122,7 +122,7 @@ close_fd:
 	return rc;
 }
 
-/* --- words of the language -------------------------------------------------- */
+/* --- words of the language ----------------------------------------------- */
 
 static char scan_at(const struct scan *s, size_t i)
 {
@@ -211,7 +211,7 @@ static int scan_number(struct scan *s)
 	return 0;
 }
 
-/* --- includes --------------------------------------------------------------- */
+/* --- includes ------------------------------------------------------------ */
 
 static int scan_text(struct scan *s);
 
@@ -275,7 +275,7 @@ static int scan_include(struct scan *s, bool at_start)
 	return scan_include_file(s, file);
 }
 
-/* --- the scan --------------------------------------------------------------- */
+/* --- the scan ------------------------------------------------------------ */
 
 static int scan_text(struct scan *s)
 {

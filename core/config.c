@@ -32,7 +32,7 @@ struct pvio_config_file {
 /* The mark of a setting that was read and is no group. */
 static char config_mark;
 
-/* --- files ------------------------------------------------------------------ */
+/* --- files --------------------------------------------------------------- */
 
 /* The struct of group @setting, made at the first call.  NULL: no memory. */
 static struct pvio_config *config_of(struct pvio_config_file *file,
@@ -158,7 +158,7 @@ struct pvio_config *pvio_config_root(struct pvio_config_file *file)
 	return file->root;
 }
 
-/* --- errors ----------------------------------------------------------------- */
+/* --- errors -------------------------------------------------------------- */
 
 static int pvio_printf(4, 0)
 	config_verror(const struct pvio_config *cfg,
@@ -219,7 +219,7 @@ config_setting_t *pvio_config_take(struct pvio_config *cfg, const char *key)
 	return setting;
 }
 
-/* --- groups and lists ------------------------------------------------------- */
+/* --- groups and lists ---------------------------------------------------- */
 
 int pvio_config_group_opt(struct pvio_config *cfg, const char *key,
 			  struct pvio_config **group)
@@ -307,7 +307,7 @@ const char *pvio_config_string_element(struct pvio_config *cfg, const char *key,
 	return element ? config_setting_get_string(element) : NULL;
 }
 
-/* --- finishing -------------------------------------------------------------- */
+/* --- finishing ----------------------------------------------------------- */
 
 /*
  * Refuse members of @setting, and of what was read in it, without a mark.  As

@@ -44,7 +44,7 @@ int pvio_device_create_from(const char *name, struct pvio_config *cfg,
 			    struct pvio_worker *const workers[],
 			    unsigned int nr_workers, struct pvio_device **dev);
 
-/* --- from other threads ---------------------------------------------------- */
+/* --- from other threads -------------------------------------------------- */
 
 /*
  * Have @begin done on the control worker, and wait until it has called @done.

@@ -47,7 +47,7 @@
 #define PACKED_AVAIL ((uint16_t)(1u << VRING_PACKED_DESC_F_AVAIL))
 #define PACKED_USED  ((uint16_t)(1u << VRING_PACKED_DESC_F_USED))
 
-/* --- taking ----------------------------------------------------------------- */
+/* --- taking -------------------------------------------------------------- */
 
 void pvio_inflight_packed_desc(struct pvio_inflight *inflight,
 			       const struct pvio_inflight_desc *desc)
@@ -115,7 +115,7 @@ void pvio_inflight_packed_untake(struct pvio_inflight *inflight, uint16_t head)
 	pvio_guest_store_release(&shared->desc[head].inflight, 0);
 }
 
-/* --- answering -------------------------------------------------------------- */
+/* --- answering ----------------------------------------------------------- */
 
 void pvio_inflight_packed_stage(struct pvio_inflight *inflight, uint16_t head)
 {
@@ -162,7 +162,7 @@ void pvio_inflight_packed_published(struct pvio_inflight *inflight)
 	packed_commit(inflight);
 }
 
-/* --- recovery --------------------------------------------------------------- */
+/* --- recovery ------------------------------------------------------------ */
 
 static uint64_t *packed_word(const struct pvio_vq *vq, unsigned int i)
 {

@@ -102,7 +102,7 @@ void pvio_inflight_destroy(struct pvio_inflight *inflight)
 	free(inflight);
 }
 
-/* --- recovery --------------------------------------------------------------- */
+/* --- recovery ------------------------------------------------------------ */
 
 struct inflight_place {
 	uint64_t counter;
@@ -176,7 +176,7 @@ int pvio_inflight_recover(struct pvio_inflight *inflight, struct pvio_vq *vq)
 				  pvio_inflight_split_recover(inflight, vq);
 }
 
-/* --- split ------------------------------------------------------------------ */
+/* --- split --------------------------------------------------------------- */
 
 static void split_init(struct pvio_inflight *inflight, uint16_t used_idx)
 {

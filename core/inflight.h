@@ -49,7 +49,7 @@ void pvio_inflight_destroy(struct pvio_inflight *inflight); /* or NULL */
  */
 int pvio_inflight_recover(struct pvio_inflight *inflight, struct pvio_vq *vq);
 
-/* --- for core/queue-split.c and core/queue-packed.c ------------------------ */
+/* --- for core/queue-split.c and core/queue-packed.c ---------------------- */
 
 /* One descriptor, as noted when it was taken. */
 struct pvio_inflight_desc {

@@ -21,7 +21,7 @@
 
 #define LOG_PAGE_SHIFT 12 /* of vhost-user's dirty log, whatever the host's */
 
-/* --- building a map --------------------------------------------------------- */
+/* --- building a map ------------------------------------------------------ */
 
 static int region_check(const struct pvio_region *r)
 {
@@ -150,7 +150,7 @@ bool pvio_map_find_lost(const struct pvio_map *map)
 	return map->log && pvio_mapping_has_faulted(map->log->mapping);
 }
 
-/* --- translation ------------------------------------------------------------ */
+/* --- translation --------------------------------------------------------- */
 
 const struct pvio_region *pvio_map_find(const struct pvio_map *map,
 					uint64_t gpa)
@@ -248,7 +248,7 @@ int pvio_map_uva_to_gpa(const struct pvio_map *map, uint64_t uva, uint64_t len,
 	return -EFAULT;
 }
 
-/* --- dirty log -------------------------------------------------------------- */
+/* --- dirty log ----------------------------------------------------------- */
 
 uint64_t pvio_map_log_bytes(const struct pvio_map *map)
 {

@@ -51,7 +51,7 @@ static bool sigbus_installed;
 
 bool pvio_sigbus_any_lost;
 
-/* --- in the handler: async-signal-safe only --------------------------------- */
+/* --- in the handler: async-signal-safe only ------------------------------ */
 
 /*
  * mmap() by number: the sanitizers' wrappers of the function may take locks.
@@ -147,7 +147,7 @@ static void sigbus_handler(int sig, siginfo_t *info, void *context)
 	sigbus_pass_on(sig, info, context);
 }
 
-/* --- the table -------------------------------------------------------------- */
+/* --- the table ----------------------------------------------------------- */
 
 static int sigbus_install(void)
 {

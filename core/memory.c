@@ -163,7 +163,7 @@ free_mapping:
 	return rc;
 }
 
-/* --- several regions as one ------------------------------------------------- */
+/* --- several regions as one ---------------------------------------------- */
 
 /* Map whole pages from @gpa on, as many of @len bytes as one region has, at @to. */
 static int join_piece(const struct pvio_map *map, uint64_t gpa, uint64_t len,
@@ -232,7 +232,7 @@ free_mapping:
 	return rc;
 }
 
-/* --- the program's memory, and all of them ----------------------------------- */
+/* --- the program's memory, and all of them ------------------------------- */
 
 int pvio_mapping_wrap(void *host, uint64_t size, struct pvio_mapping **mapping)
 {

@@ -120,7 +120,7 @@ struct pvio_model_ops {
 	int (*set_mtu)(void *model, uint16_t mtu);
 };
 
-/* --- what a model may ask of its device (core/device.c) -------------------- */
+/* --- what a model may ask of its device (core/device.c) ------------------ */
 
 const char *pvio_device_name(const struct pvio_device *dev);
 /* create(): how many queues this device has, up to max_queues. */

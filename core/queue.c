@@ -43,7 +43,7 @@ static const char *vq_name(const struct pvio_vq *vq)
 	return vq->dev ? pvio_device_name(vq->dev) : "queue";
 }
 
-/* --- trouble ---------------------------------------------------------------- */
+/* --- trouble ------------------------------------------------------------- */
 
 void pvio_vq_fault(struct pvio_vq *vq, enum pvio_fault fault, const char *fmt,
 		   ...)
@@ -127,7 +127,7 @@ void pvio_chain_refuse(struct pvio_vq *vq, struct pvio_chain *chain, int error)
 	pvio_vq_flush_soon(vq);
 }
 
-/* --- building chains -------------------------------------------------------- */
+/* --- building chains ----------------------------------------------------- */
 
 int pvio_chain_add_slow(struct pvio_vq *vq, struct pvio_chain *chain,
 			struct chain_builder *b, uint64_t gpa, uint32_t len)
@@ -205,7 +205,7 @@ const void *pvio_chain_table(struct pvio_vq *vq, uint64_t gpa, uint32_t len,
 	return vq->table;
 }
 
-/* --- time stamps ------------------------------------------------------------ */
+/* --- time stamps --------------------------------------------------------- */
 
 void pvio_vq_sample_pop(struct pvio_vq *vq, struct pvio_chain *chain)
 {
@@ -256,7 +256,7 @@ static pvio_cold void vq_sample_published(struct pvio_vq *vq)
 	vq->nr_staged_samples = 0;
 }
 
-/* --- the calls of a model --------------------------------------------------- */
+/* --- the calls of a model ------------------------------------------------ */
 
 struct pvio_chain *pvio_vq_pop(struct pvio_vq *vq)
 {
@@ -402,7 +402,7 @@ bool pvio_vq_enable_kick(struct pvio_vq *vq)
 	       vq->nr_resubmit > 0;
 }
 
-/* --- start and stop --------------------------------------------------------- */
+/* --- start and stop ------------------------------------------------------ */
 
 static void vq_free(struct pvio_vq *vq)
 {

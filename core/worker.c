@@ -65,7 +65,7 @@ bool pvio_worker_is_mine(const struct pvio_worker *worker)
 	return owner == NULL || owner == &worker_thread_identity;
 }
 
-/* --- mailbox ---------------------------------------------------------------- */
+/* --- mailbox ------------------------------------------------------------- */
 
 static void worker_wake(struct pvio_worker *worker)
 {
@@ -120,7 +120,7 @@ static bool worker_run_mailbox(struct pvio_worker *worker)
 	return true;
 }
 
-/* --- jobs and pollers ------------------------------------------------------- */
+/* --- jobs and pollers ---------------------------------------------------- */
 
 void pvio_worker_schedule(struct pvio_worker *worker, struct pvio_job *job)
 {
@@ -207,7 +207,7 @@ static bool worker_run_pollers(struct pvio_worker *worker, bool sleep)
 	return any;
 }
 
-/* --- turns ------------------------------------------------------------------ */
+/* --- turns --------------------------------------------------------------- */
 
 /*
  * Enter libevent; with @until, wait there unless *@until is set or there is

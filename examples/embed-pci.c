@@ -58,7 +58,7 @@ static const struct guest_pci_access bus = {
 	.set_vector_fd = set_vector_fd,
 };
 
-/* --- what a guest does with its disk ---------------------------------------- */
+/* --- what a guest does with its disk ------------------------------------- */
 
 struct request {
 	struct virtio_blk_outhdr header; /* sector 0 */

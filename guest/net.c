@@ -177,7 +177,7 @@ static void net_kick(struct guest_net *net, unsigned int q)
 		guest_device_kick(net->gd, q);
 }
 
-/* --- transmit ---------------------------------------------------------------- */
+/* --- transmit ------------------------------------------------------------ */
 
 static void tx_reap(struct guest_net *net, unsigned int pair)
 {
@@ -238,7 +238,7 @@ int guest_net_sent(struct guest_net *net, unsigned int pair, int timeout_ms)
 	}
 }
 
-/* --- receive ----------------------------------------------------------------- */
+/* --- receive ------------------------------------------------------------- */
 
 int guest_net_post(struct guest_net *net, unsigned int pair, unsigned int nr)
 {
@@ -321,7 +321,7 @@ int64_t guest_net_receive(struct guest_net *net, unsigned int pair,
 	return rc < 0 ? rc : (int64_t)bytes;
 }
 
-/* --- control ----------------------------------------------------------------- */
+/* --- control ------------------------------------------------------------- */
 
 int guest_net_command(struct guest_net *net, uint8_t class, uint8_t cmd,
 		      const void *data, size_t len)

@@ -35,7 +35,7 @@ uint64_t net_mac_pack(const uint8_t mac[6])
 	return word;
 }
 
-/* --- link ------------------------------------------------------------------ */
+/* --- link ---------------------------------------------------------------- */
 
 static void net_set_link(struct net *net)
 {
@@ -116,7 +116,7 @@ static const struct pvio_command net_commands[] = {
 	{ NULL, NULL },
 };
 
-/* --- announcement ---------------------------------------------------------- */
+/* --- announcement -------------------------------------------------------- */
 
 struct announcement {
 	struct pvio_task task;
@@ -171,7 +171,7 @@ static int net_set_mtu(void *model, uint16_t mtu)
 	return 0;
 }
 
-/* --- features -------------------------------------------------------------- */
+/* --- features ------------------------------------------------------------ */
 
 unsigned int net_offloads_to_guest(uint64_t f)
 {
@@ -309,7 +309,7 @@ static void net_reset(void *model)
 	net_set_features(net, &none);
 }
 
-/* --- queues ---------------------------------------------------------------- */
+/* --- queues -------------------------------------------------------------- */
 
 static bool is_control(const struct net *net, const struct pvio_vq *vq)
 {
@@ -401,7 +401,7 @@ static enum pvio_kick net_discard(void *model, struct pvio_vq *vq)
 	return is_rx(vq) ? PVIO_KICK_WAIT : net_tx_discard(vq);
 }
 
-/* --- configuration space (virtio 1.4, 5.1.4) -------------------------------- */
+/* --- configuration space (virtio 1.4, 5.1.4) ----------------------------- */
 
 static void net_read_config(void *model, void *config)
 {
@@ -421,7 +421,7 @@ static void net_read_config(void *model, void *config)
 	memcpy(config, &c, offsetof(struct virtio_net_config, speed));
 }
 
-/* --- create ---------------------------------------------------------------- */
+/* --- create -------------------------------------------------------------- */
 
 /* An address that is the device's own, and the same at every start. */
 static void mac_from_name(const char *name, uint8_t mac[6])

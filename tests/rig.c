@@ -22,7 +22,7 @@ static const struct {
 	{ RIG_HIGH_GPA, RIG_EDGE_BYTES },
 };
 
-/* --- the books -------------------------------------------------------------- */
+/* --- the books ----------------------------------------------------------- */
 
 /* The region of @gpa, or -1. */
 static int rig_region_of(uint64_t gpa)
@@ -126,7 +126,7 @@ static void rig_allow_ring(struct rig *rig)
 	rig_allow(rig, rig->setup.device, 4 + size * 8 + 2, true);
 }
 
-/* --- set up ----------------------------------------------------------------- */
+/* --- set up -------------------------------------------------------------- */
 
 static void rig_memory(struct rig *rig)
 {
@@ -231,7 +231,7 @@ void rig_fini(struct rig *rig)
 	close(rig->call_fd);
 }
 
-/* --- building chains -------------------------------------------------------- */
+/* --- building chains ----------------------------------------------------- */
 
 static uint64_t rig_place(struct rig *rig, const char *name, uint32_t len)
 {
@@ -427,7 +427,7 @@ struct rig_chain rig_add(struct rig *rig, const char *text)
 	return chain;
 }
 
-/* --- expectations ----------------------------------------------------------- */
+/* --- expectations -------------------------------------------------------- */
 
 unsigned int rig_serve(struct rig *rig)
 {

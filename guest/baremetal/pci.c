@@ -58,7 +58,7 @@ static struct bare_pci *pci_of(struct bare_device *dev)
 	return pvio_container_of(dev, struct bare_pci, dev);
 }
 
-/* --- configuration space --------------------------------------------------- */
+/* --- configuration space ------------------------------------------------- */
 
 static uint32_t config_read(unsigned int slot, unsigned int offset)
 {
@@ -136,7 +136,7 @@ static void bars_read(struct bare_pci *pci, const struct boot_info *boot)
 	}
 }
 
-/* --- capabilities ---------------------------------------------------------- */
+/* --- capabilities -------------------------------------------------------- */
 
 static volatile uint8_t *bar_at(const struct bare_pci *pci, unsigned int bar,
 				uint32_t offset)
@@ -190,7 +190,7 @@ static void capabilities_walk(struct bare_pci *pci)
 		bare_fail("slot %u lacks virtio capabilities", pci->slot);
 }
 
-/* --- interrupts ------------------------------------------------------------ */
+/* --- interrupts ---------------------------------------------------------- */
 
 static void pci_line_handle(void *arg)
 {
@@ -246,7 +246,7 @@ static void interrupts_init(struct bare_pci *pci, bool by_line)
 		     config_read(pci->slot, pci->msix) | MSIX_ENABLE);
 }
 
-/* --- the registers of the common area --------------------------------------- */
+/* --- the registers of the common area ------------------------------------ */
 
 static uint8_t pci_get_status(struct bare_device *dev)
 {

@@ -55,7 +55,7 @@ static void check(bool ok)
 		abort();
 }
 
-/* --- the model -------------------------------------------------------------- */
+/* --- the model ----------------------------------------------------------- */
 
 struct model {
 	struct pvio_region r[MAX_REGIONS];
@@ -103,7 +103,7 @@ static bool model_is_legal(const struct model *m)
 	return true;
 }
 
-/* --- operations ------------------------------------------------------------- */
+/* --- operations ---------------------------------------------------------- */
 
 static void compare_translation(const struct pvio_map *map,
 				const struct model *m,

@@ -67,7 +67,7 @@ struct fuzz_device {
 	bool is_paused, is_reset;
 };
 
-/* --- what the including file has -------------------------------------------- */
+/* --- what the including file has ----------------------------------------- */
 
 /* After the device was created and before it is started. */
 static void fuzz_attach(struct fuzz_device *d);
@@ -211,7 +211,7 @@ static void fuzz_open(void)
 	atexit(fuzz_close);
 }
 
-/* --- the script ---------------------------------------------------------------- */
+/* --- the script ---------------------------------------------------------- */
 
 static uint32_t fuzz_take(struct fuzz_script *s, unsigned int bytes)
 {

@@ -159,7 +159,7 @@ static const char *get_stream(int fd, uint64_t bytes, uint64_t seed)
 	return NULL;
 }
 
-/* --- server ---------------------------------------------------------------- */
+/* --- server -------------------------------------------------------------- */
 
 static void serve_connection(int fd)
 {
@@ -236,7 +236,7 @@ static int serve_command(const char *port)
 	die("poll: %s", strerror(errno));
 }
 
-/* --- clients --------------------------------------------------------------- */
+/* --- clients ------------------------------------------------------------- */
 
 static int tcp_command(char **arg)
 {

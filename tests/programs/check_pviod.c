@@ -514,7 +514,7 @@ START_TEST(service_manager_is_told)
 }
 END_TEST
 
-/* --- vfio-user -------------------------------------------------------------- */
+/* --- vfio-user ----------------------------------------------------------- */
 
 #define VFIO_DISK(name)                                            \
 	"{ name = \"" name "\"; model = \"block\"; "               \

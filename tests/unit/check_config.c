@@ -93,7 +93,7 @@ static void expect_error(const char *expected)
 	nr_messages = 0;
 }
 
-/* --- values ----------------------------------------------------------------- */
+/* --- values -------------------------------------------------------------- */
 
 START_TEST(values_of_each_type_are_read)
 {
@@ -340,7 +340,7 @@ START_TEST(mac_that_is_not_one_stations_is_refused)
 }
 END_TEST
 
-/* --- groups and lists ------------------------------------------------------- */
+/* --- groups and lists ---------------------------------------------------- */
 
 START_TEST(groups_and_lists_are_read)
 {
@@ -458,7 +458,7 @@ START_TEST(integer_is_set_over_whatever_was_there)
 }
 END_TEST
 
-/* --- what is no configuration ----------------------------------------------- */
+/* --- what is no configuration -------------------------------------------- */
 
 /* C01 */
 START_TEST(syntax_error_names_its_line)
@@ -541,7 +541,7 @@ START_TEST(text_includes_nothing)
 }
 END_TEST
 
-/* --- files ------------------------------------------------------------------ */
+/* --- files --------------------------------------------------------------- */
 
 static void refuse_file(const char *name, int rc, const char *expected)
 {

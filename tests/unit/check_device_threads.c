@@ -292,7 +292,7 @@ START_TEST(requests_in_flight_hold_a_reset_back)
 }
 END_TEST
 
-/* --- calls from threads ---------------------------------------------------- */
+/* --- calls from threads -------------------------------------------------- */
 
 #define CALLERS 4
 #define CALLS   200

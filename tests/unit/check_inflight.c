@@ -421,7 +421,7 @@ START_TEST(region_that_is_too_small_or_askew_is_refused)
 }
 END_TEST
 
-/* --- U35: a region that contradicts itself ---------------------------------- */
+/* --- U35: a region that contradicts itself ------------------------------- */
 
 static void split_version(struct inflight_split *s)
 {

@@ -54,7 +54,7 @@ static struct pvio_mapping *mapping(uint64_t offset, uint64_t size)
 	return m;
 }
 
-/* --- mappings --------------------------------------------------------------- */
+/* --- mappings ------------------------------------------------------------ */
 
 START_TEST(mapping_shows_the_file_from_its_offset)
 {
@@ -176,7 +176,7 @@ START_TEST(wrapped_memory_is_used_in_place)
 }
 END_TEST
 
-/* --- maps and translation --------------------------------------------------- */
+/* --- maps and translation ------------------------------------------------ */
 
 /*
  * Three regions: [1M, +4 pages) and [1M + 4 pages, +4 pages) adjacent in the
@@ -492,7 +492,7 @@ START_TEST(region_of_a_map_stays_mapped_until_the_last_reference)
 }
 END_TEST
 
-/* --- dirty log -------------------------------------------------------------- */
+/* --- dirty log ----------------------------------------------------------- */
 
 static struct pvio_map *logged_map(uint8_t *bits, uint64_t bytes)
 {
@@ -566,7 +566,7 @@ START_TEST(written_iovecs_are_marked_at_their_gpa)
 }
 END_TEST
 
-/* --- flavours --------------------------------------------------------------- */
+/* --- flavours ------------------------------------------------------------ */
 
 #ifdef PVIO_MEMORY_CHECKED
 static unsigned int nr_double;

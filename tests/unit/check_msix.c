@@ -340,7 +340,7 @@ START_TEST(what_nobody_takes_pends)
 }
 END_TEST
 
-/* --- what the host hears ---------------------------------------------------- */
+/* --- what the host hears ------------------------------------------------- */
 
 START_TEST(host_hears_of_each_change_and_of_nothing_else)
 {
@@ -424,7 +424,7 @@ START_TEST(reset_forgets_all_but_the_eventfds)
 }
 END_TEST
 
-/* --- eventfds --------------------------------------------------------------- */
+/* --- eventfds ------------------------------------------------------------ */
 
 START_TEST(vector_with_an_eventfd_calls_nobody)
 {
@@ -524,7 +524,7 @@ START_TEST(with_the_mask_elsewhere_a_missing_eventfd_is_the_mask)
 }
 END_TEST
 
-/* --- several threads -------------------------------------------------------- */
+/* --- several threads ----------------------------------------------------- */
 
 static bool is_over;      /* atomic */
 static uint64_t nr_shots; /* atomic */

@@ -30,7 +30,7 @@ static void teardown(void)
 	rig_teardown();
 }
 
-/* --- frames ------------------------------------------------------------------ */
+/* --- frames -------------------------------------------------------------- */
 
 static const uint64_t ring_kinds[] = {
 	0,
@@ -159,7 +159,7 @@ START_TEST(null_backend_takes_all_and_sends_nothing)
 }
 END_TEST
 
-/* --- configuration ------------------------------------------------------------ */
+/* --- configuration ------------------------------------------------------- */
 
 static void read_config(struct virtio_net_config *c)
 {
@@ -285,7 +285,7 @@ START_TEST(features_that_lack_what_they_need_are_refused)
 }
 END_TEST
 
-/* --- link, MTU, announcement -------------------------------------------------- */
+/* --- link, MTU, announcement --------------------------------------------- */
 
 START_TEST(link_down_drops_both_ways_and_tells_the_driver)
 {
@@ -337,7 +337,7 @@ START_TEST(announcement_without_the_driver_is_a_rarp_frame)
 }
 END_TEST
 
-/* --- control queue ------------------------------------------------------------ */
+/* --- control queue ------------------------------------------------------- */
 
 static const struct guest_net_options controlled = {
 	.features = { RIG_ALL_NET, 0 },
@@ -485,7 +485,7 @@ START_TEST(vlan_filter_passes_what_was_added)
 }
 END_TEST
 
-/* --- queue pairs --------------------------------------------------------------- */
+/* --- queue pairs --------------------------------------------------------- */
 
 START_TEST(pairs_beyond_the_first_work_after_the_driver_sets_them)
 {
@@ -576,7 +576,7 @@ START_TEST(control_commands_reach_pairs_on_other_workers)
 }
 END_TEST
 
-/* --- offloads ------------------------------------------------------------------ */
+/* --- offloads ------------------------------------------------------------ */
 
 START_TEST(open_checksum_reaches_a_guest_that_takes_it_as_it_is)
 {

@@ -92,7 +92,7 @@ static uint16_t status(void)
 	return le16toh(s);
 }
 
-/* --- stream -------------------------------------------------------------------- */
+/* --- stream -------------------------------------------------------------- */
 
 static void peer_listen(void)
 {
@@ -380,7 +380,7 @@ START_TEST(stream_stays_connected_over_a_reset_of_the_guest)
 }
 END_TEST
 
-/* --- dgram --------------------------------------------------------------------- */
+/* --- dgram --------------------------------------------------------------- */
 
 static void dgram_up(const struct guest_net_options *o)
 {
@@ -537,7 +537,7 @@ START_TEST(dgram_replaces_a_file_nobody_is_bound_to)
 }
 END_TEST
 
-/* --- passt ---------------------------------------------------------------------- */
+/* --- passt --------------------------------------------------------------- */
 
 /* Ask passt's gateway for its address, as a guest would. */
 START_TEST(passt_answers_arp)

@@ -83,7 +83,7 @@ static void teardown(void)
 	pvio_net_scratch_destroy(scratch);
 }
 
-/* --- packets -------------------------------------------------------------------- */
+/* --- packets ------------------------------------------------------------- */
 
 static void put16(uint8_t *p, size_t value)
 {
@@ -225,7 +225,7 @@ static int deliver(const struct pvio_net_frame *f)
 	return pvio_net_deliver(&sink.rx, f, NULL, 0, scratch);
 }
 
-/* --- tests ---------------------------------------------------------------------- */
+/* --- tests --------------------------------------------------------------- */
 
 START_TEST(receiver_that_can_gets_the_frame_as_it_was)
 {

@@ -441,7 +441,7 @@ START_TEST(sampled_requests_are_in_every_histogram)
 }
 END_TEST
 
-/* --- dirty log -------------------------------------------------------------- */
+/* --- dirty log ----------------------------------------------------------- */
 
 static bool page_is_dirty(const uint8_t *log, uint64_t gpa)
 {
@@ -502,7 +502,7 @@ START_TEST(everything_written_is_in_the_dirty_log)
 }
 END_TEST
 
-/* --- two threads ------------------------------------------------------------ */
+/* --- two threads --------------------------------------------------------- */
 
 #define STRESS_REQUESTS 20000
 

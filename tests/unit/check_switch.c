@@ -301,7 +301,7 @@ START_TEST(port_on_another_worker_is_refused)
 }
 END_TEST
 
-/* --- uplink -------------------------------------------------------------------- */
+/* --- uplink -------------------------------------------------------------- */
 
 START_TEST(guests_reach_the_outside_through_an_uplink)
 {
@@ -335,7 +335,7 @@ START_TEST(guests_reach_the_outside_through_an_uplink)
 }
 END_TEST
 
-/* --- ageing -------------------------------------------------------------------- */
+/* --- ageing -------------------------------------------------------------- */
 
 /* Seconds by which the clock of this process is ahead. */
 static time_t ahead_s;

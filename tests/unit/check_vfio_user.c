@@ -123,7 +123,7 @@ static int64_t stat_of(const char *key)
 	return number;
 }
 
-/* --- requests --------------------------------------------------------------- */
+/* --- requests ------------------------------------------------------------ */
 
 START_TEST(requests_are_served)
 {
@@ -152,7 +152,7 @@ START_TEST(platform_access_is_offered_unless_refused)
 }
 END_TEST
 
-/* --- doorbells --------------------------------------------------------------- */
+/* --- doorbells ----------------------------------------------------------- */
 
 START_TEST(trapped_kick_is_a_message)
 {
@@ -213,7 +213,7 @@ START_TEST(mapped_page_is_all_of_the_file_that_there_will_be)
 }
 END_TEST
 
-/* --- INTx -------------------------------------------------------------------- */
+/* --- INTx ---------------------------------------------------------------- */
 
 static uint8_t intx_status(void)
 {
@@ -339,7 +339,7 @@ START_TEST(line_that_is_up_is_told_to_a_new_eventfd)
 }
 END_TEST
 
-/* --- memory ------------------------------------------------------------------ */
+/* --- memory -------------------------------------------------------------- */
 
 #define RW (VFU_DMA_READABLE | VFU_DMA_WRITABLE)
 
@@ -541,7 +541,7 @@ START_TEST(queues_on_workers_of_their_own_serve)
 }
 END_TEST
 
-/* --- clients that come and go ------------------------------------------------- */
+/* --- clients that come and go -------------------------------------------- */
 
 START_TEST(client_that_returns_finds_its_device)
 {

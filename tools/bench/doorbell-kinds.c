@@ -65,7 +65,7 @@ static int new_eventfd(struct doorbell *d)
 	return 0;
 }
 
-/* --- out and mov ----------------------------------------------------------- */
+/* --- out and mov --------------------------------------------------------- */
 
 static int setup_none(struct doorbell *d, struct kvm_regs *regs)
 {
@@ -131,7 +131,7 @@ static int setup_mmio_fast(struct doorbell *d, struct kvm_regs *regs)
 	return ioeventfd(d, MMIO_ADDRESS, 0, 0);
 }
 
-/* --- wrmsr ----------------------------------------------------------------- */
+/* --- wrmsr --------------------------------------------------------------- */
 
 static int setup_wrmsr(struct doorbell *d, struct kvm_regs *regs)
 {
@@ -161,7 +161,7 @@ static int setup_wrmsr(struct doorbell *d, struct kvm_regs *regs)
 	return 0;
 }
 
-/* --- hypercalls ------------------------------------------------------------ */
+/* --- hypercalls ---------------------------------------------------------- */
 
 /* The one hypercall of KVM's own that leaves the kernel. */
 static int setup_kvm(struct doorbell *d, struct kvm_regs *regs)

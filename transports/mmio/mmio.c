@@ -177,7 +177,7 @@ static bool mmio_is_config(const struct pvio_mmio *mmio, uint64_t offset,
 			     pvio_device_config_size(mmio->dev));
 }
 
-/* --- reads ------------------------------------------------------------------ */
+/* --- reads --------------------------------------------------------------- */
 
 static uint32_t mmio_read_queue(struct pvio_mmio *mmio, uint64_t offset)
 {
@@ -258,7 +258,7 @@ void pvio_mmio_read(struct pvio_mmio *mmio, uint64_t offset, void *buf,
 	}
 }
 
-/* --- writes ----------------------------------------------------------------- */
+/* --- writes -------------------------------------------------------------- */
 
 /* Everything is as after a reset, the line too. */
 static void mmio_was_reset(void *arg, int rc)
@@ -424,7 +424,7 @@ void pvio_mmio_reset(struct pvio_mmio *mmio)
 	(void)pvio_access_make(&mmio->accesses, &a.access);
 }
 
-/* --- doorbells and the line --------------------------------------------------- */
+/* --- doorbells and the line ---------------------------------------------- */
 
 int pvio_mmio_doorbell(struct pvio_mmio *mmio, unsigned int queue,
 		       struct pvio_doorbell *doorbell)
@@ -480,7 +480,7 @@ int pvio_mmio_set_irq_fds(struct pvio_mmio *mmio, int trigger, int resample)
 	return pvio_access_make(&mmio->accesses, &call.access);
 }
 
-/* --- the core's events ---------------------------------------------------------- */
+/* --- the core's events --------------------------------------------------- */
 
 static void mmio_notify_queue(void *transport, unsigned int queue)
 {
@@ -505,7 +505,7 @@ static void mmio_describe(void *transport, char *text, size_t size)
 		 (unsigned long long)pvio_load_once(&mmio->line.asserted));
 }
 
-/* --- life ------------------------------------------------------------------------- */
+/* --- life ---------------------------------------------------------------- */
 
 static int mmio_attach(struct pvio_device *dev, struct pvio_config *cfg,
 		       void **transport)

@@ -130,7 +130,7 @@ int pvio_msix_set_fd(struct pvio_msix *msix, unsigned int vector, int fd)
 	return 0;
 }
 
-/* --- masks and the host ---------------------------------------------------- */
+/* --- masks and the host -------------------------------------------------- */
 
 static void msix_tell(struct pvio_msix *msix, unsigned int vector,
 		      const struct pvio_pci_vector *now)
@@ -344,7 +344,7 @@ uint64_t pvio_msix_fired(const struct pvio_msix *msix)
 	return sum;
 }
 
-/* --- life ------------------------------------------------------------------ */
+/* --- life ---------------------------------------------------------------- */
 
 int pvio_msix_init(struct pvio_msix *msix, unsigned int nr,
 		   const struct pvio_pci_host *host, void *const *host_arg)

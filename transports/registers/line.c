@@ -59,7 +59,7 @@ static void line_update(struct pvio_line *line)
 	line_tell(line);
 }
 
-/* --- any thread ------------------------------------------------------------- */
+/* --- any thread ---------------------------------------------------------- */
 
 void pvio_line_raise(struct pvio_line *line, uint8_t bits)
 {
@@ -105,7 +105,7 @@ void pvio_line_resample(struct pvio_line *line)
 	pthread_mutex_unlock(&line->lock);
 }
 
-/* --- eventfds --------------------------------------------------------------- */
+/* --- eventfds ------------------------------------------------------------ */
 
 /* Watched by edges and not read, as kicks are: what it counts is no matter. */
 static void line_on_resample(evutil_socket_t fd, short what, void *arg)
@@ -169,7 +169,7 @@ close_trigger:
 	return rc;
 }
 
-/* --- life ------------------------------------------------------------------- */
+/* --- life ---------------------------------------------------------------- */
 
 int pvio_line_init(struct pvio_line *line, struct pvio_worker *control)
 {

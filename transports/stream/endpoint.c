@@ -127,7 +127,7 @@ void pvio_endpoint_fini(struct pvio_endpoint *ep)
 	free(ep->path);
 }
 
-/* --- pauses ---------------------------------------------------------------- */
+/* --- pauses -------------------------------------------------------------- */
 
 static void endpoint_retry_in(struct pvio_endpoint *ep, uint64_t ms)
 {

@@ -32,7 +32,7 @@
 #define IRQ_CAP_MSIX	0x11
 #define IRQ_MSIX_ENABLE 0x80 /* of the byte at cap + 3 */
 
-/* --- INTx ------------------------------------------------------------------ */
+/* --- INTx ---------------------------------------------------------------- */
 
 /* The line changed, or is to be told again.  Any thread, under its lock. */
 static void vfu_intx_changed(void *arg, bool level)
@@ -117,7 +117,7 @@ static void intx_fire(struct vfu *vfu)
 	pthread_mutex_unlock(&vfu->intx.lock);
 }
 
-/* --- MSI-X ----------------------------------------------------------------- */
+/* --- MSI-X --------------------------------------------------------------- */
 
 static bool msix_is_enabled_by_guest(const struct vfu *vfu)
 {
@@ -151,7 +151,7 @@ static void msix_drop(struct vfu *vfu)
 		(void)pvio_msix_set_fd(&vfu->pci.msix, i, -1);
 }
 
-/* --- all of them ------------------------------------------------------------ */
+/* --- all of them --------------------------------------------------------- */
 
 int vfu_irqs_init(struct vfu *vfu)
 {
@@ -212,7 +212,7 @@ int vfu_get_irq_info(struct vfu_session *s, struct vfu_message *msg)
 	return VFU_REPLIED;
 }
 
-/* --- SET_IRQS --------------------------------------------------------------- */
+/* --- SET_IRQS ------------------------------------------------------------ */
 
 static bool is_one_bit(uint32_t bits)
 {

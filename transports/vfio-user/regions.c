@@ -27,7 +27,7 @@ static uint64_t region_size(const struct vfu *vfu, uint32_t index)
 	return index < PVIO_PCI_NR_BARS ? pci_bar_size(&vfu->pci, index) : 0;
 }
 
-/* --- what there is --------------------------------------------------------- */
+/* --- what there is ------------------------------------------------------- */
 
 /*
  * A client whose structure has no room for the capability asks again with more.
@@ -102,7 +102,7 @@ int vfu_get_region_io_fds(struct vfu_session *s, struct vfu_message *msg)
 	return VFU_REPLIED;
 }
 
-/* --- access ---------------------------------------------------------------- */
+/* --- access -------------------------------------------------------------- */
 
 static int access_check(struct vfu_session *s,
 			const struct vfu_region_access *a)
