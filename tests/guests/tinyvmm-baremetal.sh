@@ -125,21 +125,32 @@ wire_case()
 	grep -q '^ok$' answer.log || fail "the first is not content"
 }
 
-# The same where KVM is the real one: all of it in one guest of QEMU.
+# The same where KVM is the real one: all of it in one guest of QEMU.  There a
+# guest was seen to sleep for ever, once in some thirty steps of this case, and
+# never in 540 runs on this machine's own /dev/kvm: one such step is tried again.
 nested_case()
 {
 	have qemu-system-x86_64 busybox cpio
 	kernel_get
 	steps first <<-END
-		try()
+		once()
 		{
-			truncate -s $disk_bytes /tmp/disk.img
-			timeout 60 tinyvmm --mem 16M --elf /baremetal.elf \
+			timeout 20 tinyvmm --mem 16M --elf /baremetal.elf \
 				--stats --bus \$1 --disk /tmp/disk.img \
 				--net echo --append "bus=\$1 irq=\$2 ring=\$3 \
 				disk=write wait=interrupt net=ask" >/tmp/out
 			status=\$?
 			cat /tmp/out
+		}
+		try()
+		{
+			truncate -s $disk_bytes /tmp/disk.img
+			once "\$@"
+			if [ \$status -ge 124 ] && [ ! -e /tmp/hung ]; then
+				touch /tmp/hung
+				say hung "\$@"
+				once "\$@"
+			fi
 			[ \$status = 0 ] &&
 				! grep -q '"notify_exits": *[1-9]' /tmp/out &&
 				grep -q '^ok disk:.* interrupts=$disk_requests' \
