@@ -126,8 +126,8 @@ wire_case()
 }
 
 # The same where KVM is the real one: all of it in one guest of QEMU.  There a
-# guest was seen to sleep for ever, once in some thirty steps of this case, and
-# never in 540 runs on this machine's own /dev/kvm: one such step is tried again.
+# guest was seen to hang, in one of some forty steps of this case so far, and
+# never in 540 runs under KVM without that: one such step is tried again.
 nested_case()
 {
 	have qemu-system-x86_64 busybox cpio
