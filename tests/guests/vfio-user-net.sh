@@ -113,6 +113,7 @@ hotplug_case()
 	vfu_start guest -machine q35 $root_port
 	for i in 1 2; do
 		guest_says guest "empty $((i - 1))" 60
+		vfu_unplugged guest $((i - 1))
 		qmp guest device_add "$(vfu_json net.sock '"id":"n","bus":"rp"')"
 		guest_says guest "plugged $i" 60
 		qmp guest device_del '{"id":"n"}'

@@ -52,6 +52,19 @@ qmp()
 	echo "{\"execute\":\"$2\"${3:+,\"arguments\":$3}}" >"$1.qmp.in"
 }
 
+# was_deleted NAME TIMES: QEMU has said so of a device
+was_deleted()
+{
+	[ "$(grep -c DEVICE_DELETED "$1.qmp")" -ge "$2" ]
+}
+
+# vfu_unplugged NAME TIMES: wait for it.  The guest's driver is gone before its
+# slot is powered off, and until then the device is in QEMU's way.
+vfu_unplugged()
+{
+	within 60 was_deleted "$1" "$2" || fail "QEMU still has the device"
+}
+
 # vfu_polite NAME: QEMU had nothing to complain of, and no request was refused
 vfu_polite()
 {
