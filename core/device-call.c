@@ -46,22 +46,38 @@ static void call_run(struct pvio_task *task)
 	call->begin(call->arg, call_done, call);
 }
 
+/* @control is turned by another thread. */
+static int call_post(struct pvio_worker *control, struct device_call *call)
+{
+	call->task.fn = call_run;
+	call->is_waited = true;
+	sem_init(&call->sem, 0, 0);
+	pvio_worker_post(control, &call->task);
+	while (sem_wait(&call->sem) < 0)
+		; /* EINTR */
+	sem_destroy(&call->sem);
+	return call->rc;
+}
+
 int pvio_device_call(struct pvio_device *dev, pvio_begin_fn *begin, void *arg)
 {
 	struct device_call call = { .begin = begin, .arg = arg };
 
-	if (pvio_worker_is_mine(dev->control)) {
-		begin(arg, call_done, &call);
-		pvio_device_wait(dev, &call.is_done);
-		return call.rc;
-	}
-	call.task.fn = call_run;
-	call.is_waited = true;
-	sem_init(&call.sem, 0, 0);
-	pvio_worker_post(dev->control, &call.task);
-	while (sem_wait(&call.sem) < 0)
-		; /* EINTR */
-	sem_destroy(&call.sem);
+	if (!pvio_worker_is_mine(dev->control))
+		return call_post(dev->control, &call);
+	begin(arg, call_done, &call);
+	pvio_device_wait(dev, &call.is_done);
+	return call.rc;
+}
+
+int pvio_control_call(struct pvio_worker *control, pvio_begin_fn *begin,
+		      void *arg)
+{
+	struct device_call call = { .begin = begin, .arg = arg };
+
+	if (!pvio_worker_is_mine(control))
+		return call_post(control, &call);
+	begin(arg, call_done, &call);
 	return call.rc;
 }
 

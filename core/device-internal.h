@@ -2,7 +2,8 @@
 /*
  * device-internal.h - what the files of core/device share
  *
- *	device.c         create, start, stop, destroy; configuration space
+ *	device.c         create; configuration space, commands
+ *	device-life.c    start, stop, destroy
  *	device-status.c  features, status, reset, breaking
  *	device-queue.c   running, starting and stopping queues
  *	device-notify.c  kicks and notifications, and their descriptors
@@ -143,12 +144,24 @@ struct pvio_device {
 	unsigned int nr_quieting; /* ... the first so many by what is going on */
 	struct pvio_waiter quiet_waiters[PVIO_QUIET_WAITERS];
 	struct pvio_list awaiting; /* struct pvio_device_waiter */
+	unsigned int fences_left;
+	struct pvio_waiter fenced; /* when that is 0 */
 
 	struct pvio_log_limit log_limit;
 };
 
-/* device.c: a turn of the workers that are ours to turn; waits if need be. */
-void pvio_device_wait_turn(struct pvio_device *dev);
+/*
+ * device.c: free whatever of @dev has been made; no queue has run, or all are
+ * fenced.
+ */
+void pvio_device_free(struct pvio_device *dev);
+
+/*
+ * device-call.c: as pvio_device_call(), where there is no device yet, or none
+ * any more.  @begin calls @done before it returns.
+ */
+int pvio_control_call(struct pvio_worker *control, pvio_begin_fn *begin,
+		      void *arg);
 
 /* device-queue.c */
 void pvio_device_queue_init(struct pvio_device *dev, unsigned int index);
@@ -157,6 +170,7 @@ void pvio_device_queue_fini(struct pvio_device *dev, unsigned int index);
 void pvio_device_queue_halt(struct pvio_vq_control *ctl, pvio_done_fn *done,
 			    void *arg);
 bool pvio_device_any_running(const struct pvio_device *dev);
+bool pvio_device_any_starting(const struct pvio_device *dev);
 /* Queue's worker: there may be chains, look soon. */
 void pvio_queue_wake(struct pvio_vq *vq);
 
@@ -177,8 +191,8 @@ bool pvio_queue_op_may_begin(struct pvio_device *dev,
 /* Begin what waited for the operations on queues to end. */
 void pvio_device_settle(struct pvio_device *dev);
 void pvio_queue_fence_init(struct pvio_vq *vq);
-/* Drop kick and call fds; after it no task of @dev is in any mailbox. */
-void pvio_device_fence(struct pvio_device *dev);
+/* Drop kick and call fds; @done when no other task of @dev is in a mailbox. */
+void pvio_device_fence(struct pvio_device *dev, pvio_done_fn *done, void *arg);
 
 /* device-notify.c */
 void pvio_queue_notify_init(struct pvio_vq *vq);

@@ -163,23 +163,22 @@ void pvio_queue_fence_init(struct pvio_vq *vq)
 
 static void fence_passed(void *arg, int rc)
 {
-	unsigned int *left = arg;
+	struct pvio_device *dev = arg;
 
-	(void)rc;
-	--*left;
+	if (--dev->fences_left == 0)
+		dev->fenced.done(dev->fenced.arg, rc);
 }
 
-void pvio_device_fence(struct pvio_device *dev)
+void pvio_device_fence(struct pvio_device *dev, pvio_done_fn *done, void *arg)
 {
-	unsigned int left = dev->nr_queues;
 	unsigned int i;
 
+	dev->fences_left = dev->nr_queues;
+	dev->fenced = (struct pvio_waiter){ .done = done, .arg = arg };
 	/*
 	 * Mailboxes are in order, and a fence goes through both even where
 	 * worker and control are the same.
 	 */
 	for (i = 0; i < dev->nr_queues; i++)
-		op_post(&dev->controls[i].fence, fence_passed, &left);
-	while (left)
-		pvio_device_wait_turn(dev);
+		op_post(&dev->controls[i].fence, fence_passed, dev);
 }

@@ -269,22 +269,36 @@ static bool stats_add_device(struct json_object *object,
 	return !connection || stats_add(object, "connection", connection);
 }
 
-int pvio_device_stats(struct pvio_device *dev, bool with_latency, char **json)
+struct stats_call {
+	struct pvio_device *dev;
+	bool with_latency;
+	char *text; /* or NULL */
+};
+
+static void stats_begin(void *arg, pvio_done_fn *done, void *done_arg)
 {
 	struct json_object *object = json_object_new_object();
-	char *text = NULL;
+	struct stats_call *call = arg;
 
-	if (object && stats_add_device(object, dev) &&
-	    stats_add(object, "queues", stats_queues(dev, with_latency))) {
+	if (object && stats_add_device(object, call->dev) &&
+	    stats_add(object, "queues",
+		      stats_queues(call->dev, call->with_latency))) {
 		const char *s = json_object_to_json_string_ext(
 			object, JSON_C_TO_STRING_PLAIN);
 
 		if (s)
-			text = strdup(s);
+			call->text = strdup(s);
 	}
 	json_object_put(object);
-	if (!text)
-		return -ENOMEM;
-	*json = text;
-	return 0;
+	done(done_arg, call->text ? 0 : -ENOMEM);
+}
+
+int pvio_device_stats(struct pvio_device *dev, bool with_latency, char **json)
+{
+	struct stats_call call = { .dev = dev, .with_latency = with_latency };
+	int rc = pvio_device_call(dev, stats_begin, &call);
+
+	if (rc == 0)
+		*json = call.text;
+	return rc;
 }

@@ -133,8 +133,7 @@ static int device_attach(struct pvio_device *dev, struct pvio_config *cfg)
 	return dev->transport_ops->attach(dev, group, &dev->transport);
 }
 
-/* Free whatever of @dev has been made; no queue has run or all are fenced. */
-static void device_free(struct pvio_device *dev)
+void pvio_device_free(struct pvio_device *dev)
 {
 	unsigned int i;
 
@@ -155,30 +154,36 @@ static void device_free(struct pvio_device *dev)
 	free(dev);
 }
 
-int pvio_device_create_from(const char *name, struct pvio_config *cfg,
-			    struct pvio_worker *control,
-			    struct pvio_worker *const workers[],
-			    unsigned int nr_workers, struct pvio_device **devp)
+struct device_plan {
+	const char *name;
+	struct pvio_config *cfg;
+	struct pvio_worker *control;
+	struct pvio_worker *const *workers;
+	unsigned int nr_workers;
+	struct pvio_device **dev;
+};
+
+static int device_build(const struct device_plan *plan)
 {
+	struct pvio_config *cfg = plan->cfg;
 	struct pvio_device *dev;
 	int rc;
 
-	if (nr_workers == 0)
-		return -EINVAL;
 	dev = calloc(1, sizeof(*dev));
 	if (!dev)
 		return -ENOMEM;
-	dev->control = control;
+	dev->control = plan->control;
 	pvio_device_break_init(dev);
 	pvio_list_init(&dev->awaiting);
 
 	rc = -ENOMEM;
-	dev->name = strdup(name);
-	dev->workers = calloc(nr_workers, sizeof(*dev->workers));
+	dev->name = strdup(plan->name);
+	dev->workers = calloc(plan->nr_workers, sizeof(*dev->workers));
 	if (!dev->name || !dev->workers)
 		goto free_dev;
-	memcpy(dev->workers, workers, nr_workers * sizeof(*workers));
-	dev->nr_workers = nr_workers;
+	dev->nr_workers = plan->nr_workers;
+	memcpy(dev->workers, plan->workers,
+	       dev->nr_workers * sizeof(*dev->workers));
 
 	rc = pvio_map_create(NULL, 0, &dev->map);
 	if (rc < 0)
@@ -196,12 +201,36 @@ int pvio_device_create_from(const char *name, struct pvio_config *cfg,
 	if (rc < 0)
 		goto free_dev;
 
-	*devp = dev;
+	*plan->dev = dev;
 	return 0;
 
 free_dev:
-	device_free(dev);
+	pvio_device_free(dev);
 	return rc;
+}
+
+static void create_begin(void *arg, pvio_done_fn *done, void *done_arg)
+{
+	done(done_arg, device_build(arg));
+}
+
+int pvio_device_create_from(const char *name, struct pvio_config *cfg,
+			    struct pvio_worker *control,
+			    struct pvio_worker *const workers[],
+			    unsigned int nr_workers, struct pvio_device **dev)
+{
+	struct device_plan plan = {
+		.name = name,
+		.cfg = cfg,
+		.control = control,
+		.workers = workers,
+		.nr_workers = nr_workers,
+		.dev = dev,
+	};
+
+	if (nr_workers == 0)
+		return -EINVAL;
+	return pvio_control_call(control, create_begin, &plan);
 }
 
 /* From the root of @file, which is closed. */
@@ -248,79 +277,6 @@ int pvio_device_create_options(const char *name,
 		return rc;
 	return device_create_file(name, file, control, workers, nr_workers,
 				  dev);
-}
-
-int pvio_device_start(struct pvio_device *dev)
-{
-	int rc;
-
-	if (dev->is_started)
-		return -EBUSY;
-	rc = dev->transport_ops->start(dev->transport);
-	if (rc < 0)
-		return rc;
-	dev->is_started = true;
-	return 0;
-}
-
-static void device_set_flag(void *arg, int rc)
-{
-	bool *flag = arg;
-
-	(void)rc;
-	*flag = true;
-}
-
-void pvio_device_wait_turn(struct pvio_device *dev)
-{
-	bool did = pvio_worker_step(dev->control);
-	bool all_run = true;
-	unsigned int i;
-
-	for (i = 0; i < dev->nr_workers; i++) {
-		struct pvio_worker *w = dev->workers[i];
-
-		if (w == dev->control || !pvio_worker_is_mine(w))
-			continue;
-		all_run = false;
-		did |= pvio_worker_step(w);
-	}
-	/* What is not on a thread cannot wake us: look every ms. */
-	if (!did)
-		pvio_worker_wait(dev->control, all_run ? 100 : 1);
-}
-
-void pvio_device_wait(struct pvio_device *dev, const bool *flag)
-{
-	while (!*flag)
-		pvio_device_wait_turn(dev);
-}
-
-void pvio_device_stop(struct pvio_device *dev)
-{
-	bool done = false;
-
-	if (dev->is_started) {
-		dev->transport_ops->stop(dev->transport, device_set_flag,
-					 &done);
-		pvio_device_wait(dev, &done);
-		dev->is_started = false;
-	}
-	/* Resets that others asked for may be all it can remember. */
-	while (dev->nr_waiters == PVIO_RESET_WAITERS)
-		pvio_device_wait_turn(dev);
-	done = false;
-	pvio_device_reset(dev, device_set_flag, &done);
-	pvio_device_wait(dev, &done);
-	pvio_device_fence(dev);
-}
-
-void pvio_device_destroy(struct pvio_device *dev)
-{
-	if (!dev)
-		return;
-	pvio_device_stop(dev);
-	device_free(dev);
 }
 
 const char *pvio_device_name(const struct pvio_device *dev)
@@ -435,18 +391,45 @@ void pvio_device_config_changed(struct pvio_device *dev)
 		dev->transport_ops->notify_config(dev->transport);
 }
 
+struct device_command {
+	struct pvio_device *dev;
+	const char *command, *argument;
+	char *answer;
+	size_t size;
+};
+
+static int command_run(const struct device_command *call)
+{
+	const struct pvio_model_ops *ops = call->dev->model_ops;
+	const struct pvio_command *c;
+
+	for (c = ops->commands; c && c->name; c++) {
+		if (strcmp(c->name, call->command) == 0)
+			return c->run(call->dev->model, call->argument,
+				      call->answer, call->size);
+	}
+	snprintf(call->answer, call->size, "a %s device has no command \"%s\"",
+		 ops->name, call->command);
+	return -ENOTSUP;
+}
+
+static void command_begin(void *arg, pvio_done_fn *done, void *done_arg)
+{
+	done(done_arg, command_run(arg));
+}
+
 int pvio_device_command(struct pvio_device *dev, const char *command,
 			const char *argument, char *answer, size_t size)
 {
-	const struct pvio_command *c;
+	struct device_command call = {
+		.dev = dev,
+		.command = command,
+		.argument = argument,
+		.answer = answer,
+		.size = size,
+	};
 
 	if (size > 0)
 		answer[0] = '\0';
-	for (c = dev->model_ops->commands; c && c->name; c++) {
-		if (strcmp(c->name, command) == 0)
-			return c->run(dev->model, argument, answer, size);
-	}
-	snprintf(answer, size, "a %s device has no command \"%s\"",
-		 dev->model_ops->name, command);
-	return -ENOTSUP;
+	return pvio_device_call(dev, command_begin, &call);
 }

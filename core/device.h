@@ -4,7 +4,7 @@
  *
  * The device holds what all virtio transports share: status, features,
  * configuration space, queues, guest memory.  Everything here is for the
- * control worker.
+ * control worker, unless it says otherwise.
  *
  * Work that has to wait for the queues' workers ends in a callback, on the
  * control worker, perhaps before the call returns.  Such calls on one device

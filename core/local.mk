@@ -11,6 +11,7 @@ library_sources += \
 	core/config.h \
 	core/device-call.c \
 	core/device-internal.h \
+	core/device-life.c \
 	core/device-memory.c \
 	core/device-notify.c \
 	core/device-operation.c \

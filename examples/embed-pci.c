@@ -119,17 +119,16 @@ int main(void)
 	int failed = 1;
 
 	guest_memory_init(&ram);
-	/* Devices are made before their control worker has a thread. */
 	if (guest_memory_add(&ram, 0, 1 << 20) < 0 ||
 	    pvio_worker_create("control", &control) < 0 ||
 	    pvio_worker_create("io", &io) < 0 ||
+	    pvio_worker_start(io) < 0 || pvio_worker_start(control) < 0 ||
 	    pvio_device_create_options("disk", disk_options, control, &io, 1,
 				       &disk) < 0 ||
 	    pvio_memory_create(&memory) < 0 ||
 	    pvio_memory_add(memory, 0, 1 << 20, ram.region[0].host) < 0 ||
 	    pvio_device_set_memory_list(disk, memory) < 0 ||
-	    pvio_device_start(disk) < 0 ||
-	    pvio_worker_start(io) < 0 || pvio_worker_start(control) < 0)
+	    pvio_device_start(disk) < 0)
 		goto out;
 
 	/* The machine is on: the guest's driver finds a PCI function. */
@@ -140,8 +139,6 @@ int main(void)
 	guest_device_close(gd);
 out:
 	/* ... and off: devices, then workers, then memory. */
-	if (control)
-		pvio_worker_stop(control);
 	pvio_device_destroy(disk);
 	pvio_worker_destroy(io);
 	pvio_worker_destroy(control);

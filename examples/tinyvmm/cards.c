@@ -273,8 +273,6 @@ void cards_destroy(void)
 {
 	unsigned int i;
 
-	/* A device is destroyed while its control worker is not running. */
-	pvio_worker_stop(control);
 	for (i = 0; i < nr_cards; i++)
 		pvio_device_destroy(cards[i].dev);
 	pvio_worker_destroy(queues);

@@ -9,8 +9,11 @@
  *	backend = { type = "file"; path = "/srv/disk.img"; };
  *	transport = { type = "vhost-user"; socket = "/run/disk.sock"; };
  *
- * All functions are for the thread of the device's control worker, or for any
- * thread while that worker is not running.
+ * Any thread may call them: what they do is done on the device's control
+ * worker, beside what that does for other devices, while the caller waits; or
+ * by the caller itself while that worker is not running.  But not a queue's
+ * worker, nor a callback of a device; and start, stop and destroy of one device
+ * one after the other.
  */
 #ifndef PVIO_DEVICE_H
 #define PVIO_DEVICE_H
@@ -68,8 +71,8 @@ int pvio_device_start(struct pvio_device *dev);
 /*
  * Stop serving: the transport lets the guest go, every request in flight is
  * finished.  When this returns no callback of the device is running and none
- * will run.  It turns the control worker while it waits, so not from a
- * callback.  A device may be started again.
+ * will run, and to its guest it is not there: of a PCI function only the
+ * configuration space answers.  A device may be started again.
  */
 void pvio_device_stop(struct pvio_device *dev);
 
@@ -77,7 +80,7 @@ void pvio_device_stop(struct pvio_device *dev);
  * Serve nothing for a while, as when the VM is paused: requests in flight are
  * finished and their driver is notified; when this returns the device touches
  * no guest memory until it is resumed.  Registers, status and queues stay as
- * they are.  Any thread but a queue's worker (see pvio-pci(3), Threads).
+ * they are (see pvio-pci(3), Threads).
  * 0, or -EBUSY: eight threads are pausing it already.  Idempotent.
  */
 int pvio_device_pause(struct pvio_device *dev);

@@ -8,8 +8,7 @@
  *
  * A worker runs on one thread at a time: its own (pvio_worker_start), the
  * caller's until told to stop (pvio_worker_run), or the caller's a little at a
- * time (pvio_worker_step).  Devices are created and destroyed on the thread of
- * their control worker, or while it is not running.
+ * time (pvio_worker_step).
  */
 #ifndef PVIO_WORKER_H
 #define PVIO_WORKER_H

@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * device-life.c - start, stop, destroy
+ *
+ * Any thread may ask, and the control worker does it, beside all that it does
+ * for other devices.  So a stop is a chain, each part of which begins the next:
+ *
+ *	the transport lets its guest go
+ *	a reset: every queue is drained and stopped
+ *	a fence: what is on its way between workers has arrived
+ *
+ * After it nothing but the caller knows of the device.  It is freed by a call
+ * of its own: the last task of the stop is still at work in the device when it
+ * tells that it is done.
+ */
+#include "device-internal.h"
+
+#include <errno.h>
+
+static void start_begin(void *arg, pvio_done_fn *done, void *done_arg)
+{
+	struct pvio_device *dev = arg;
+	int rc = -EBUSY;
+
+	if (!dev->is_started)
+		rc = dev->transport_ops->start(dev->transport);
+	if (rc == 0)
+		dev->is_started = true;
+	done(done_arg, rc);
+}
+
+int pvio_device_start(struct pvio_device *dev)
+{
+	return pvio_device_call(dev, start_begin, dev);
+}
+
+/* --- waiting --------------------------------------------------------------- */
+
+void pvio_device_wait(struct pvio_device *dev, const bool *flag)
+{
+	while (!*flag) {
+		bool did = pvio_worker_step(dev->control);
+		bool all_run = true;
+		unsigned int i;
+
+		for (i = 0; i < dev->nr_workers; i++) {
+			struct pvio_worker *w = dev->workers[i];
+
+			if (w == dev->control || !pvio_worker_is_mine(w))
+				continue;
+			all_run = false;
+			did |= pvio_worker_step(w);
+		}
+		/* What is not on a thread cannot wake us: look every ms. */
+		if (!did)
+			pvio_worker_wait(dev->control, all_run ? 100 : 1);
+	}
+}
+
+/* --- stop, destroy --------------------------------------------------------- */
+
+struct device_stop {
+	struct pvio_device *dev;
+	pvio_done_fn *done;
+	void *arg;
+	struct pvio_device_waiter waiter;
+};
+
+static void stop_reset(struct device_stop *stop);
+
+static void stop_reset_again(struct pvio_device_waiter *waiter)
+{
+	stop_reset(pvio_container_of(waiter, struct device_stop, waiter));
+}
+
+static void stop_is_reset(void *arg, int rc)
+{
+	struct device_stop *stop = arg;
+
+	/* Resets that others asked for may be all it can remember. */
+	if (rc == -EBUSY && pvio_device_await(stop->dev, &stop->waiter))
+		return;
+	pvio_device_fence(stop->dev, stop->done, stop->arg);
+}
+
+static void stop_reset(struct device_stop *stop)
+{
+	pvio_device_reset(stop->dev, stop_is_reset, stop);
+}
+
+static void stop_let_go(void *arg, int rc)
+{
+	struct device_stop *stop = arg;
+
+	(void)rc;
+	stop->dev->is_started = false;
+	stop_reset(stop);
+}
+
+static void stop_begin(void *arg, pvio_done_fn *done, void *done_arg)
+{
+	struct device_stop *stop = arg;
+	struct pvio_device *dev = stop->dev;
+
+	stop->done = done;
+	stop->arg = done_arg;
+	if (dev->is_started)
+		dev->transport_ops->stop(dev->transport, stop_let_go, stop);
+	else
+		stop_reset(stop);
+}
+
+void pvio_device_stop(struct pvio_device *dev)
+{
+	struct device_stop stop = {
+		.dev = dev,
+		.waiter.fn = stop_reset_again,
+	};
+
+	(void)pvio_device_call(dev, stop_begin, &stop);
+}
+
+static void free_begin(void *arg, pvio_done_fn *done, void *done_arg)
+{
+	pvio_device_free(arg);
+	done(done_arg, 0);
+}
+
+void pvio_device_destroy(struct pvio_device *dev)
+{
+	if (!dev)
+		return;
+	pvio_device_stop(dev);
+	/* After the task that ended the stop, which is in the device. */
+	(void)pvio_control_call(dev->control, free_begin, dev);
+}
