@@ -364,6 +364,17 @@ bool pvio_device_any_running(const struct pvio_device *dev)
 	return false;
 }
 
+bool pvio_device_any_starting(const struct pvio_device *dev)
+{
+	unsigned int i;
+
+	for (i = 0; i < dev->nr_queues; i++) {
+		if (dev->controls[i].start.is_busy)
+			return true;
+	}
+	return false;
+}
+
 /* --- enable, go, quiet --------------------------------------------------- */
 
 static void enable_work(struct pvio_queue_op *op)

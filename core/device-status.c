@@ -82,8 +82,8 @@ int pvio_device_set_features(struct pvio_device *dev,
 	if (dev->features_valid && f->word[0] == dev->features.word[0] &&
 	    f->word[1] == dev->features.word[1])
 		return 0;
-	if ((dev->status & VIRTIO_CONFIG_S_FEATURES_OK) || dev->nr_ops ||
-	    dev->exclusive || pvio_device_any_running(dev))
+	if ((dev->status & VIRTIO_CONFIG_S_FEATURES_OK) || dev->exclusive ||
+	    pvio_device_any_running(dev) || pvio_device_any_starting(dev))
 		return -EBUSY;
 
 	pvio_device_offered(dev, &offered);

@@ -60,6 +60,12 @@ tests_unit_check_msix_CPPFLAGS = $(test_cppflags)
 tests_unit_check_msix_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_check_msix_LDADD = $(test_libs)
 
+check_PROGRAMS += tests/unit/check_device_life
+TESTS += tests/unit/check_device_life
+tests_unit_check_device_life_CPPFLAGS = $(test_cppflags)
+tests_unit_check_device_life_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_check_device_life_LDADD = $(test_libs)
+
 check_PROGRAMS += tests/unit/check_log
 TESTS += tests/unit/check_log
 tests_unit_check_log_CPPFLAGS = $(test_cppflags)

@@ -227,7 +227,9 @@ static void run_read(struct pvio_access *access)
 						  access);
 	uint32_t value;
 
-	if (mmio_is_config(a->mmio, a->offset, a->len)) {
+	if (!a->mmio->is_started) {
+		; /* nobody is there: all ones */
+	} else if (mmio_is_config(a->mmio, a->offset, a->len)) {
 		pvio_registers_read_config(
 			&a->mmio->regs, a->offset - MMIO_CONFIG, a->to, a->len);
 	} else if (mmio_find(a->mmio, R, a->offset, a->len)) {
@@ -364,7 +366,9 @@ static void run_write(struct pvio_access *access)
 						  access);
 	uint32_t value;
 
-	if (mmio_is_config(a->mmio, a->offset, a->len)) {
+	if (!a->mmio->is_started) {
+		; /* nor here */
+	} else if (mmio_is_config(a->mmio, a->offset, a->len)) {
 		pvio_registers_write_config(&a->mmio->regs,
 					    a->offset - MMIO_CONFIG, a->from,
 					    a->len);

@@ -279,14 +279,16 @@ static void bar_write_common(struct pvio_pci *pci, enum bar_common which,
 		regs->queue_select = (uint16_t)value;
 		break;
 	case COMMON_STATUS:
-		if (value != 0) {
-			pvio_registers_set_status(regs, (uint8_t)value, done,
-						  arg);
-			return;
+		/*
+		 * The driver reads until it is 0 (4.1.4.3.2); where it is 0
+		 * already, what it writes next must not be lost.
+		 */
+		if (value == 0 && pvio_registers_status(regs) != 0) {
+			pvio_registers_set_status(regs, 0, NULL, NULL);
+			break;
 		}
-		/* The driver reads until it is 0 (4.1.4.3.2). */
-		pvio_registers_set_status(regs, 0, NULL, NULL);
-		break;
+		pvio_registers_set_status(regs, (uint8_t)value, done, arg);
+		return;
 	default:
 		if (bar_write_queue(pci, which, half, value, len, done, arg))
 			return;
@@ -364,7 +366,7 @@ void pci_bar_read(struct pvio_pci *pci, unsigned int bar, uint64_t offset,
 {
 	memset(buf, 0xff, len);
 	if (len == 0 || !pvio_range_ok(offset, len, pci_bar_size(pci, bar)) ||
-	    pci->is_resetting)
+	    pci->is_stopped || pci->is_resetting)
 		return;
 	if (bar == PCI_BAR_MSIX)
 		pvio_msix_read(&pci->msix, offset, buf, len);
@@ -380,7 +382,8 @@ void pci_bar_write(struct pvio_pci *pci, unsigned int bar, uint64_t offset,
 	int which;
 
 	if (len == 0 || !pvio_range_ok(offset, len, pci_bar_size(pci, bar)) ||
-	    pci->is_resetting || pci_bar_write_fast(pci, bar, offset, len)) {
+	    pci->is_stopped || pci->is_resetting ||
+	    pci_bar_write_fast(pci, bar, offset, len)) {
 		done(arg, 0);
 		return;
 	}

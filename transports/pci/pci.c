@@ -282,7 +282,7 @@ int pvio_pci_doorbell(struct pvio_pci *pci, unsigned int queue,
 int pvio_pci_set_host(struct pvio_pci *pci, const struct pvio_pci_host *host,
 		      void *arg)
 {
-	if (pci->is_started)
+	if (!pci->is_stopped)
 		return -EBUSY;
 	pci->host = *host;
 	pci->host_arg = arg;
@@ -353,6 +353,7 @@ static int transport_attach(struct pvio_device *dev, struct pvio_config *cfg,
 		free(pci);
 		return rc;
 	}
+	pci->is_stopped = true;
 	*transport = pci;
 	return 0;
 }
@@ -368,7 +369,7 @@ static int transport_start(void *transport)
 	struct pvio_pci *pci = transport;
 
 	pvio_doorbells_watch(&pci->doorbells);
-	pci->is_started = true;
+	pci->is_stopped = false;
 	return 0;
 }
 
@@ -376,7 +377,7 @@ static void transport_stop(void *transport, pvio_done_fn *done, void *arg)
 {
 	struct pvio_pci *pci = transport;
 
-	pci->is_started = false;
+	pci->is_stopped = true;
 	pci_reset(pci, done, arg);
 }
 

@@ -55,7 +55,8 @@
 
 struct pvio_pci {
 	struct pvio_device *dev; /* borrowed */
-	bool is_started;
+	/* Not started: a configuration space for its host, and no registers. */
+	bool is_stopped;
 	struct pvio_registers regs;
 	struct pvio_msix msix;
 	struct pvio_line intx;

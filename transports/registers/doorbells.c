@@ -10,105 +10,104 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-struct bell_call {
-	struct pvio_access access;
-	struct pvio_device_waiter waiter;
-	struct pvio_doorbells *bells;
-	unsigned int queue;
-	int fd;   /* for the VMM, until it is the queue's doorbell */
-	int core; /* its duplicate, until the core takes it */
-};
-
-static void bell_set(struct bell_call *call);
-
-static void bell_done(void *arg, int rc)
+static unsigned int bell_queue(const struct pvio_bell *bell)
 {
-	struct bell_call *call = arg;
-	struct pvio_device *dev = call->bells->all->dev;
+	return (unsigned int)(bell - bell->bells->bell);
+}
 
-	if (rc == -EBUSY && pvio_device_await(dev, &call->waiter))
+/* --- giving it to the queue ----------------------------------------------- */
+
+static void bell_set(struct pvio_bell *bell);
+
+static void bell_is_set(void *arg, int rc)
+{
+	struct pvio_bell *bell = arg;
+	struct pvio_access *access = bell->access;
+
+	if (rc == -EBUSY &&
+	    pvio_device_await(bell->bells->all->dev, &bell->waiter))
+		return;
+	if (rc < 0 && bell->core >= 0)
+		close(bell->core);
+	bell->core = -1;
+	bell->access = NULL;
+	if (!access)
 		return;
 	if (rc < 0) {
-		close(call->core);
-		close(call->fd);
-	} else {
-		call->bells->fd[call->queue] = rc = call->fd;
+		close(bell->fd);
+		bell->fd = -1;
 	}
-	pvio_access_done(&call->access, rc);
+	pvio_access_done(access, rc < 0 ? rc : bell->fd);
 }
 
 static void bell_set_again(struct pvio_device_waiter *waiter)
 {
-	bell_set(pvio_container_of(waiter, struct bell_call, waiter));
+	bell_set(pvio_container_of(waiter, struct pvio_bell, waiter));
 }
 
-static void bell_set(struct bell_call *call)
+static void bell_set(struct pvio_bell *bell)
 {
-	pvio_device_vq_set_kick_fd(call->bells->all->dev, call->queue,
-				   call->core, bell_done, call);
+	pvio_device_vq_set_kick_fd(bell->bells->all->dev, bell_queue(bell),
+				   bell->core, bell_is_set, bell);
 }
 
-static void bell_run(struct pvio_access *access)
+/* Have the queue watch a duplicate. */
+static void bell_watch(struct pvio_bell *bell)
 {
-	struct bell_call *call = pvio_container_of(access, struct bell_call,
-						   access);
-	int rc = call->bells->fd[call->queue];
-
-	if (rc >= 0) {
-		pvio_access_done(access, rc);
-		return;
-	}
-	call->fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-	if (call->fd < 0) {
-		pvio_access_done(access, -errno);
-		return;
-	}
-	call->core = fcntl(call->fd, F_DUPFD_CLOEXEC, 0);
-	if (call->core < 0) {
-		rc = -errno;
-		close(call->fd);
-		pvio_access_done(access, rc);
-		return;
-	}
-	bell_set(call);
-}
-
-int pvio_doorbells_fd(struct pvio_doorbells *bells, unsigned int queue)
-{
-	struct bell_call call = {
-		.access.run = bell_run,
-		.waiter.fn = bell_set_again,
-		.bells = bells,
-		.queue = queue,
-	};
-
-	if (queue >= bells->nr)
-		return -EINVAL;
-	return pvio_access_make(bells->all, &call.access);
-}
-
-/* @arg: the core's duplicate, which it does not take if it fails. */
-static void bell_watched(void *arg, int rc)
-{
-	if (rc < 0)
-		close((int)(intptr_t)arg);
+	if (bell->core >= 0)
+		return; /* on its way */
+	bell->core = fcntl(bell->fd, F_DUPFD_CLOEXEC, 0);
+	if (bell->core < 0)
+		bell_is_set(bell, -errno);
+	else
+		bell_set(bell);
 }
 
 void pvio_doorbells_watch(struct pvio_doorbells *bells)
 {
 	unsigned int i;
-	int fd;
 
 	for (i = 0; i < bells->nr; i++) {
-		if (bells->fd[i] < 0)
-			continue;
-		fd = fcntl(bells->fd[i], F_DUPFD_CLOEXEC, 0);
-		if (fd >= 0)
-			pvio_device_vq_set_kick_fd(bells->all->dev, i, fd,
-						   bell_watched,
-						   (void *)(intptr_t)fd);
+		if (bells->bell[i].fd >= 0)
+			bell_watch(&bells->bell[i]);
 	}
 }
+
+/* --- making one ------------------------------------------------------------ */
+
+struct bell_call {
+	struct pvio_access access;
+	struct pvio_bell *bell;
+};
+
+static void bell_run(struct pvio_access *access)
+{
+	struct bell_call *call = pvio_container_of(access, struct bell_call,
+						   access);
+	struct pvio_bell *bell = call->bell;
+
+	if (bell->fd < 0) {
+		bell->fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+		if (bell->fd >= 0) {
+			bell->access = access;
+			bell_watch(bell);
+			return;
+		}
+	}
+	pvio_access_done(access, bell->fd < 0 ? -errno : bell->fd);
+}
+
+int pvio_doorbells_fd(struct pvio_doorbells *bells, unsigned int queue)
+{
+	struct bell_call call = { .access.run = bell_run };
+
+	if (queue >= bells->nr)
+		return -EINVAL;
+	call.bell = &bells->bell[queue];
+	return pvio_access_make(bells->all, &call.access);
+}
+
+/* --- life ------------------------------------------------------------------ */
 
 int pvio_doorbells_init(struct pvio_doorbells *bells, struct pvio_accesses *all)
 {
@@ -116,11 +115,14 @@ int pvio_doorbells_init(struct pvio_doorbells *bells, struct pvio_accesses *all)
 
 	bells->all = all;
 	bells->nr = pvio_device_nr_queues(all->dev);
-	bells->fd = calloc(bells->nr, sizeof(*bells->fd));
-	if (!bells->fd)
+	bells->bell = calloc(bells->nr, sizeof(*bells->bell));
+	if (!bells->bell)
 		return -ENOMEM;
-	for (i = 0; i < bells->nr; i++)
-		bells->fd[i] = -1;
+	for (i = 0; i < bells->nr; i++) {
+		bells->bell[i].bells = bells;
+		bells->bell[i].fd = bells->bell[i].core = -1;
+		bells->bell[i].waiter.fn = bell_set_again;
+	}
 	return 0;
 }
 
@@ -129,10 +131,10 @@ void pvio_doorbells_fini(struct pvio_doorbells *bells)
 	unsigned int i;
 
 	for (i = 0; i < bells->nr; i++) {
-		if (bells->fd[i] >= 0)
-			close(bells->fd[i]);
+		if (bells->bell[i].fd >= 0)
+			close(bells->bell[i].fd);
 	}
-	free(bells->fd);
-	bells->fd = NULL;
+	free(bells->bell);
+	bells->bell = NULL;
 	bells->nr = 0;
 }

@@ -11,10 +11,18 @@
 
 #include "transports/registers/access.h"
 
+struct pvio_bell {
+	struct pvio_doorbells *bells;
+	int fd;	  /* owned; -1 until asked for */
+	int core; /* its duplicate, until the core takes it */
+	struct pvio_access *access; /* that asked for it and waits, or NULL */
+	struct pvio_device_waiter waiter; /* to give the core that */
+};
+
 struct pvio_doorbells {
 	struct pvio_accesses *all; /* borrowed */
 	unsigned int nr;
-	int *fd; /* [nr], owned; -1 until asked for */
+	struct pvio_bell *bell; /* [nr], owned */
 };
 
 int pvio_doorbells_init(struct pvio_doorbells *bells,
