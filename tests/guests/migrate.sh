@@ -73,15 +73,12 @@ migrate_case()
 	"$(program blktool)" check disk.img 16777216 4194304 12
 }
 
-# With unstable's QEMU.  Under 7.2 (PVIO_TEST_MIGRATE_PACKED=1) one run in seven
-# or ten ends in a guest whose memory is not what it was; the split ring never
-# did, nor did QEMU 11.1 in 20 runs, so 7.2 is to be suspected.
-packed_case()
-{
-	[ -n "${PVIO_TEST_MIGRATE_PACKED-}" ] || qemu_of=sid
-	migrate_case ,packed=on
-}
-
+# With unstable's QEMU: before 9.0 its emulation loses what a guest's processor
+# writes while the log of dirty pages is being read (fixed there by "physmem: Fix
+# migration dirty bitmap coherency with TCG memory access").  Of 36 moves under
+# 7.2 two ended in a guest whose memory was not what it had been, one with our
+# disk and one with QEMU's own; of 18 under 11.1 none.
+qemu_of=sid
 run_case migrate-split migrate_case ""
-run_case migrate-packed packed_case
+run_case migrate-packed migrate_case ,packed=on
 finish

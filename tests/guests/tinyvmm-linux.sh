@@ -39,6 +39,7 @@ second_args="$kernel_args noxsave"
 first_steps()
 {
 	steps first <<-END
+		$hung_steps
 		keys()
 		{
 			for second in \$(seq 200); do
@@ -49,7 +50,7 @@ first_steps()
 		}
 		second()
 		{
-			keys | timeout 200 tinyvmm --kernel /vmlinuz \
+			keys | without_hanging 120 tinyvmm --kernel /vmlinuz \
 				--initrd /second.initrd --stats \
 				--append "$second_args ${append-}" \
 				--disk /tmp/disk.img --net 'mac = "52:54:00:00:00:01";
@@ -92,8 +93,7 @@ linux_case()
 	kernel_get
 	second_steps
 	first_steps "$@"
-	nested_start first second.initrd
-	guest_done first "$guest" 120
+	nested_run first 120 second.initrd
 	echo "figure: exits: $(count io) io, $(count mmio) mmio," \
 		"$(count notify_exits) of them kicks; queues:" \
 		"$(count kicks) kicks, $(count notifications) notifications"
