@@ -106,6 +106,14 @@ tests_unit_check_pci_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_check_pci_LDFLAGS = $(rig_ldflags)
 tests_unit_check_pci_LDADD = $(test_libs)
 
+check_PROGRAMS += tests/unit/check_pci_interrupts
+TESTS += tests/unit/check_pci_interrupts
+tests_unit_check_pci_interrupts_SOURCES = tests/unit/check_pci_interrupts.c $(pci_rig_sources)
+tests_unit_check_pci_interrupts_CPPFLAGS = $(rig_cppflags)
+tests_unit_check_pci_interrupts_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_check_pci_interrupts_LDFLAGS = $(rig_ldflags)
+tests_unit_check_pci_interrupts_LDADD = $(test_libs)
+
 check_PROGRAMS += tests/unit/check_pci_threads
 TESTS += tests/unit/check_pci_threads
 tests_unit_check_pci_threads_SOURCES = tests/unit/check_pci_threads.c $(pci_rig_sources)

@@ -125,8 +125,6 @@ struct pvio_mmio {
 	struct pvio_accesses accesses;
 	struct pvio_doorbells doorbells;
 	bool is_started;
-	pvio_done_fn *stop_done;
-	void *stop_arg;
 };
 
 /* A read or a write of the page, or a reset. */
@@ -262,15 +260,6 @@ void pvio_mmio_read(struct pvio_mmio *mmio, uint64_t offset, void *buf,
 
 /* --- writes -------------------------------------------------------------- */
 
-/* Everything is as after a reset, the line too. */
-static void mmio_was_reset(void *arg, int rc)
-{
-	struct mmio_access *a = arg;
-
-	pvio_line_acknowledge(&a->mmio->line, 0xff);
-	pvio_access_done(&a->access, rc);
-}
-
 static void mmio_set_address(struct pvio_register_queue *q, uint64_t offset,
 			     uint32_t value)
 {
@@ -348,7 +337,8 @@ static bool mmio_write_register(struct mmio_access *a, uint32_t value)
 		return false;
 	case MMIO_STATUS:
 		if (value == 0)
-			pvio_registers_reset(regs, mmio_was_reset, a);
+			pvio_registers_reset(regs, pvio_access_done,
+					     &a->access);
 		else if (value <= UINT8_MAX)
 			pvio_registers_set_status(regs, (uint8_t)value,
 						  pvio_access_done, &a->access);
@@ -418,7 +408,7 @@ static void run_reset(struct pvio_access *access)
 	struct mmio_access *a = pvio_container_of(access, struct mmio_access,
 						  access);
 
-	pvio_registers_reset(&a->mmio->regs, mmio_was_reset, a);
+	pvio_registers_reset(&a->mmio->regs, pvio_access_done, &a->access);
 }
 
 void pvio_mmio_reset(struct pvio_mmio *mmio)
@@ -501,6 +491,14 @@ static void mmio_notify_config(void *transport)
 	pvio_line_raise(&mmio->line, PVIO_ISR_CONFIG);
 }
 
+static void mmio_silence(struct pvio_registers *regs)
+{
+	struct pvio_mmio *mmio =
+		pvio_container_of(regs, struct pvio_mmio, regs);
+
+	pvio_line_acknowledge(&mmio->line, 0xff);
+}
+
 static void mmio_describe(void *transport, char *text, size_t size)
 {
 	struct pvio_mmio *mmio = transport;
@@ -525,7 +523,7 @@ static int mmio_attach(struct pvio_device *dev, struct pvio_config *cfg,
 		return -ENOMEM;
 	mmio->dev = dev;
 	pvio_accesses_init(&mmio->accesses, dev);
-	rc = pvio_registers_init(&mmio->regs, dev, 0);
+	rc = pvio_registers_init(&mmio->regs, dev, 0, mmio_silence);
 	if (rc < 0)
 		goto free_mmio;
 	rc = pvio_doorbells_init(&mmio->doorbells, &mmio->accesses);
@@ -566,22 +564,12 @@ static int mmio_start(void *transport)
 	return 0;
 }
 
-static void mmio_stopped(void *arg, int rc)
-{
-	struct pvio_mmio *mmio = arg;
-
-	pvio_line_acknowledge(&mmio->line, 0xff);
-	mmio->stop_done(mmio->stop_arg, rc);
-}
-
 static void mmio_stop(void *transport, pvio_done_fn *done, void *arg)
 {
 	struct pvio_mmio *mmio = transport;
 
 	mmio->is_started = false;
-	mmio->stop_done = done;
-	mmio->stop_arg = arg;
-	pvio_registers_reset(&mmio->regs, mmio_stopped, mmio);
+	pvio_registers_reset(&mmio->regs, done, arg);
 }
 
 static const struct pvio_transport_ops mmio_ops = {

@@ -376,9 +376,6 @@ static void reset_registers_done(void *arg, int rc)
 	struct pvio_pci *pci = arg;
 
 	(void)rc;
-	/* Whatever was raised by queues that were still draining. */
-	(void)pvio_line_acknowledge(&pci->intx,
-				    PVIO_ISR_QUEUE | PVIO_ISR_CONFIG);
 	config_route(pci);
 	/* It is no bus master; nothing runs that would have to drain. */
 	pvio_device_quiesce(pci->dev, PVIO_QUIET_TRANSPORT, reset_is_quiet,

@@ -49,6 +49,14 @@ void pci_notify_config(struct pvio_pci *pci)
 		pvio_line_raise(&pci->intx, PVIO_ISR_CONFIG);
 }
 
+static void pci_silence(struct pvio_registers *regs)
+{
+	struct pvio_pci *pci = pvio_container_of(regs, struct pvio_pci, regs);
+
+	(void)pvio_line_acknowledge(&pci->intx,
+				    PVIO_ISR_QUEUE | PVIO_ISR_CONFIG);
+}
+
 void pci_describe(struct pvio_pci *pci, char *text, size_t size)
 {
 	unsigned long long fired = pvio_msix_fired(&pci->msix);
@@ -93,7 +101,8 @@ int pci_init(struct pvio_pci *pci, struct pvio_device *dev,
 	rc = pvio_doorbells_init(&pci->doorbells, &pci->accesses);
 	if (rc < 0)
 		return rc;
-	rc = pvio_registers_init(&pci->regs, dev, (unsigned int)vectors);
+	rc = pvio_registers_init(&pci->regs, dev, (unsigned int)vectors,
+				 pci_silence);
 	if (rc < 0)
 		goto fini_doorbells;
 	rc = pvio_msix_init(&pci->msix, (unsigned int)vectors, &pci->host,

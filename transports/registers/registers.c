@@ -67,12 +67,14 @@ static void registers_forget(struct pvio_registers *regs)
 static void queue_on_wait_over(struct pvio_device_waiter *waiter);
 
 int pvio_registers_init(struct pvio_registers *regs, struct pvio_device *dev,
-			unsigned int nr_vectors)
+			unsigned int nr_vectors,
+			pvio_registers_silence_fn *silence)
 {
 	unsigned int i;
 
 	*regs = (struct pvio_registers){
 		.dev = dev,
+		.silence = silence,
 		.nr_queues = pvio_device_nr_queues(dev),
 		.nr_vectors = nr_vectors,
 	};
@@ -149,6 +151,8 @@ static void registers_reset_done(void *arg, int rc)
 	void *done_arg[PVIO_REGISTERS_RESET_WAITERS];
 
 	registers_forget(regs);
+	/* Of queues that were still draining, too. */
+	regs->silence(regs);
 	pvio_store_once(&regs->is_resetting, false);
 	/* Who waited may ask for the next reset. */
 	for (i = 0; i < n; i++) {

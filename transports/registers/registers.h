@@ -42,11 +42,19 @@ struct pvio_register_queue {
 	struct pvio_device_waiter waiter; /* to start or stop, when it may */
 };
 
+struct pvio_registers;
+/*
+ * The transport forgets interrupts that the driver has not taken yet: after a
+ * reset there are none (virtio 1.4, 2.4.1).  Control, when no queue runs.
+ */
+typedef void pvio_registers_silence_fn(struct pvio_registers *regs);
+
 /* What waits for a reset; more than these are not told. */
 #define PVIO_REGISTERS_RESET_WAITERS 4
 
 struct pvio_registers {
 	struct pvio_device *dev; /* borrowed */
+	pvio_registers_silence_fn *silence;
 	unsigned int nr_queues;
 	unsigned int nr_vectors; /* 0: no vectors (MMIO) */
 	uint32_t device_select, driver_select; /* of feature words */
@@ -66,7 +74,8 @@ struct pvio_registers {
 };
 
 int pvio_registers_init(struct pvio_registers *regs, struct pvio_device *dev,
-			unsigned int nr_vectors);
+			unsigned int nr_vectors,
+			pvio_registers_silence_fn *silence);
 void pvio_registers_fini(struct pvio_registers *regs);
 
 /* --- features: 32 bits at a time, by selector; 0 past the last ----------- */
@@ -80,8 +89,8 @@ void pvio_registers_set_driver_features(struct pvio_registers *regs,
 uint8_t pvio_registers_status(const struct pvio_registers *regs);
 /*
  * Features go to the core when FEATURES_OK is written, and the bit does not
- * stick if they are refused.  0 resets: shadows and selectors, too.  @done, or
- * NULL, comes when the device touches no memory any more, and until then the
+ * stick if they are refused.  0 resets: shadows, selectors and interrupts that
+ * were not taken, too.  @done, or NULL, comes when the device touches no memory any more, and until then the
  * status reads as before and other values are dropped.  -EBUSY: too many wait
  * for that.
  */
