@@ -9,6 +9,23 @@
 #include "tests/pci-rig.h"
 
 #define STATUS_INTX 0x8
+#define PBA	    0x8000
+
+/* The bit of vector @v's own entry. */
+static void mask_vector(unsigned int v, uint32_t is_masked)
+{
+	uint32_t le = htole32(is_masked);
+
+	pvio_pci_bar_write(prig.pci, 0, v * 16 + 12, &le, 4);
+}
+
+static uint64_t pending(void)
+{
+	uint64_t le;
+
+	pvio_pci_bar_read(prig.pci, 0, PBA, &le, 8);
+	return le64toh(le);
+}
 
 /* Queue 0 by the line, which is up when this returns. */
 static void raise_line(void)
@@ -35,5 +52,26 @@ START_TEST(a_reset_takes_the_line_down)
 }
 END_TEST
 
+START_TEST(a_message_that_pends_is_dropped_by_a_reset)
+{
+	pci_rig_run(0);
+	mask_vector(0, 1);
+	mask_vector(1, 1);
+	pci_rig_echo(0);
+	pvio_device_break(rrig.dev, "said the test");
+	regs_rig_step();
+	ck_assert_uint_eq(pending(), 3);
+	pci_rig_reset();
+	ck_assert_uint_eq(pending(), 0);
+	mask_vector(0, 0);
+	mask_vector(1, 0);
+	ck_assert_uint_eq(prig.msix[0] + prig.msix[1], 0);
+	pci_rig_run(0);
+	pci_rig_echo(0);
+	ck_assert_uint_eq(prig.msix[1], 1);
+}
+END_TEST
+
 CHECK_MAIN("pci interrupts", pci_rig_setup, regs_rig_teardown,
-	   a_reset_takes_the_line_down)
+	   a_reset_takes_the_line_down,
+	   a_message_that_pends_is_dropped_by_a_reset)

@@ -221,18 +221,26 @@ void pvio_msix_get(struct pvio_msix *msix, unsigned int vector,
 	pthread_mutex_unlock(&v->lock);
 }
 
+void pvio_msix_forget(struct pvio_msix *msix)
+{
+	unsigned int i;
+
+	for (i = 0; i < msix->nr; i++) {
+		pthread_mutex_lock(&msix->vector[i].lock);
+		pvio_store_once(&msix->vector[i].is_pending, false);
+		pthread_mutex_unlock(&msix->vector[i].lock);
+	}
+}
+
 void pvio_msix_reset(struct pvio_msix *msix)
 {
 	static const struct pvio_pci_vector none = { .is_masked = true };
 	unsigned int i;
 
 	pvio_msix_control(msix, false, false);
-	for (i = 0; i < msix->nr; i++) {
+	for (i = 0; i < msix->nr; i++)
 		vector_set(msix, i, &none);
-		pthread_mutex_lock(&msix->vector[i].lock);
-		pvio_store_once(&msix->vector[i].is_pending, false);
-		pthread_mutex_unlock(&msix->vector[i].lock);
-	}
+	pvio_msix_forget(msix);
 }
 
 /* --- registers ------------------------------------------------------------ */

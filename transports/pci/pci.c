@@ -55,6 +55,7 @@ static void pci_silence(struct pvio_registers *regs)
 
 	(void)pvio_line_acknowledge(&pci->intx,
 				    PVIO_ISR_QUEUE | PVIO_ISR_CONFIG);
+	pvio_msix_forget(&pci->msix);
 }
 
 void pci_describe(struct pvio_pci *pci, char *text, size_t size)
