@@ -680,9 +680,21 @@ START_TEST(vectors_out_of_range_are_a_configuration_error)
 }
 END_TEST
 
+static void note_bar(void *arg, unsigned int bar, uint64_t address,
+		     bool is_enabled)
+{
+	unsigned int *moved = arg;
+
+	(void)address;
+	(void)is_enabled;
+	*moved |= 1u << bar;
+}
+
 START_TEST(without_vectors_there_is_no_msix)
 {
+	static const struct pvio_pci_host host = { .bar_moved = note_bar };
 	struct pvio_device *dev;
+	unsigned int moved = 0;
 	uint32_t at;
 
 	ck_assert_int_eq(pvio_device_create("rng",
@@ -692,6 +704,7 @@ START_TEST(without_vectors_there_is_no_msix)
 					    &dev),
 			 0);
 	prig.pci = pvio_pci_of(dev);
+	ck_assert_int_eq(pvio_pci_set_host(prig.pci, &host, &moved), 0);
 	for (at = cfg_read(0x34, 1); at; at = cfg_read(at + 1, 1))
 		ck_assert_uint_ne(cfg_read(at, 1), 0x11);
 	ck_assert_uint_ne(find_virtio(1), 0);
@@ -700,6 +713,9 @@ START_TEST(without_vectors_there_is_no_msix)
 	ck_assert_uint_eq(pvio_pci_bar_size(prig.pci, 0), 0);
 	reg_write(REG_CONFIG_VECTOR, 2, 0);
 	ck_assert_uint_eq(reg_read(REG_CONFIG_VECTOR, 2), 0xffff);
+	/* The host hears of the one BAR that is there. */
+	pci_rig_enable();
+	ck_assert_uint_eq(moved, 1u << 4);
 	prig.pci = pvio_pci_of(rrig.dev);
 	pvio_device_destroy(dev);
 }

@@ -319,6 +319,9 @@ static void config_tell_bar(struct pvio_pci *pci, unsigned int bar)
 	bool is_enabled = config_is_powered(pci) &&
 			  (get16(config, CONFIG_COMMAND) & COMMAND_MEMORY);
 
+	/* Without vectors there is no MSI-X, nor a BAR of it. */
+	if (pci_bar_size(pci, bar) == 0)
+		return;
 	if (config[at] & BAR_64)
 		address |= (uint64_t)get32(config, at + 4) << 32;
 	if (is_enabled == pci->told[bar].is_enabled &&
