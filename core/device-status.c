@@ -203,14 +203,17 @@ static uint8_t status_next(const struct pvio_device *dev, uint8_t status)
 	return old | added;
 }
 
-/* Does writing @status ask for a suspend?  Only of a device that runs. */
+/*
+ * Does writing @status ask for a suspend?  Only of a device that runs, and
+ * once: until that has shown, the driver may write it as often as it likes.
+ */
 static bool status_suspends(const struct pvio_device *dev, uint8_t old,
 			    uint8_t status)
 {
 	const uint8_t runs = VIRTIO_CONFIG_S_DRIVER_OK;
 
 	return (status & VIRTIO_CONFIG_S_SUSPEND) && (old & runs) &&
-	       (dev->status & runs) &&
+	       (dev->status & runs) && !(dev->quiet & PVIO_QUIET_SUSPEND) &&
 	       pvio_device_has_feature(dev, VIRTIO_F_SUSPEND) &&
 	       !(dev->status & (VIRTIO_CONFIG_S_NEEDS_RESET |
 				VIRTIO_CONFIG_S_FAILED));

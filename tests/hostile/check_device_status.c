@@ -19,6 +19,7 @@
 #define DRIVER	    VIRTIO_CONFIG_S_DRIVER
 #define DRIVER_OK   VIRTIO_CONFIG_S_DRIVER_OK
 #define FEATURES_OK VIRTIO_CONFIG_S_FEATURES_OK
+#define SUSPEND	    VIRTIO_CONFIG_S_SUSPEND
 #define NEEDS_RESET VIRTIO_CONFIG_S_NEEDS_RESET
 #define FAILED	    VIRTIO_CONFIG_S_FAILED
 
@@ -42,6 +43,29 @@ START_TEST(illegal_status_transitions_are_ignored)
 	ck_assert_int_eq(pvio_loopback_set_features(rig.lb, version_1), 0);
 	ck_assert_uint_eq(rig_write_status(ACK | DRIVER | FEATURES_OK),
 			  ACK | DRIVER | FEATURES_OK);
+	rig_expect_service();
+}
+END_TEST
+
+/* V12: SUSPEND again, before it has shown. */
+START_TEST(suspending_many_times_is_suspending_once)
+{
+	const uint8_t runs = ACK | DRIVER | FEATURES_OK | DRIVER_OK;
+	unsigned int i;
+
+	rig_run(PVIO_BIT(VIRTIO_F_SUSPEND));
+	pvio_store_once(&probe.hold, true);
+	rig_submit(0);
+	rig_step();
+	for (i = 0; i < 100; i++)
+		ck_assert_uint_eq(rig_write_status(runs | SUSPEND), runs);
+	rig_release(0);
+	rig_step();
+	ck_assert_uint_eq(pvio_loopback_get_status(rig.lb),
+			  ACK | DRIVER | FEATURES_OK | SUSPEND);
+	ck_assert(rig_is_used(0));
+	pvio_store_once(&probe.hold, false);
+	ck_assert_uint_eq(rig_write_status(0), 0);
 	rig_expect_service();
 }
 END_TEST
@@ -322,6 +346,7 @@ END_TEST
 
 CHECK_MAIN("hostile-device-status", rig_setup, rig_teardown,
 	   illegal_status_transitions_are_ignored,
+	   suspending_many_times_is_suspending_once,
 	   no_sequence_of_status_writes_upsets_the_device,
 	   needs_reset_is_not_the_drivers_to_write,
 	   a_driver_that_failed_must_reset,
