@@ -179,18 +179,26 @@ static void suspend_end(struct pvio_device *dev)
 		dev->transport_ops->notify_config(dev->transport);
 }
 
-/* What the driver may turn the register into by writing @status. */
-static uint8_t status_next(const struct pvio_device *dev, uint8_t status)
+/* Is writing @status a step that a driver may take?  Else it is none at all. */
+static bool status_is_legal(const struct pvio_device *dev, uint8_t status)
 {
 	const uint8_t ours = VIRTIO_CONFIG_S_NEEDS_RESET;
 	const uint8_t suspend = VIRTIO_CONFIG_S_SUSPEND;
 	uint8_t old = dev->status;
-	uint8_t added = status & (uint8_t)~old;
 
 	if ((old & VIRTIO_CONFIG_S_FAILED) || (status & ~STATUS_KNOWN))
-		return old;
-	if ((old & ~ours & ~suspend & ~status) || (added & ours))
-		return old;
+		return false;
+	/* No bit is taken back but those that we set. */
+	return !(old & ~ours & ~suspend & ~status) && !(status & ~old & ours);
+}
+
+/* What a legal write of @status turns the register into. */
+static uint8_t status_next(const struct pvio_device *dev, uint8_t status)
+{
+	const uint8_t suspend = VIRTIO_CONFIG_S_SUSPEND;
+	uint8_t old = dev->status;
+	uint8_t added = status & (uint8_t)~old;
+
 	/* Set by us when it is done; cleared by going on. */
 	added &= (uint8_t)~suspend;
 	if (added & VIRTIO_CONFIG_S_DRIVER_OK)
@@ -228,7 +236,7 @@ void pvio_device_set_status(struct pvio_device *dev, uint8_t status,
 		pvio_device_reset(dev, done, arg);
 		return;
 	}
-	if (dev->nr_waiters == 0) {
+	if (dev->nr_waiters == 0 && status_is_legal(dev, status)) {
 		next = status_next(dev, status);
 		status_store(dev, next);
 		if ((old & ~next) & VIRTIO_CONFIG_S_SUSPEND)

@@ -70,6 +70,35 @@ START_TEST(suspending_many_times_is_suspending_once)
 }
 END_TEST
 
+/* V12: SUSPEND, by a write that is illegal for another reason. */
+START_TEST(illegal_writes_do_not_suspend)
+{
+	const uint8_t runs = ACK | DRIVER | FEATURES_OK | DRIVER_OK;
+	const uint8_t bad[] = {
+		SUSPEND,		       /* takes the others back */
+		SUSPEND | (runs & ~DRIVER_OK), /* what it would read as */
+		SUSPEND | runs | 0x20,
+		SUSPEND | runs | NEEDS_RESET,
+	};
+	unsigned int i;
+
+	rig_run(PVIO_BIT(VIRTIO_F_SUSPEND));
+	for (i = 0; i < pvio_array_size(bad); i++) {
+		rig_write_status(bad[i]);
+		rig_step();
+		ck_assert_uint_eq(pvio_loopback_get_status(rig.lb), runs);
+	}
+	rig_echo(0);
+	/* Having failed, the driver may only reset. */
+	rig_write_status(runs | FAILED);
+	rig_write_status(runs | FAILED | SUSPEND);
+	rig_step();
+	ck_assert_uint_eq(pvio_loopback_get_status(rig.lb), runs | FAILED);
+	ck_assert_uint_eq(rig_write_status(0), 0);
+	rig_expect_service();
+}
+END_TEST
+
 /* V12: any byte, in any order. */
 START_TEST(no_sequence_of_status_writes_upsets_the_device)
 {
@@ -347,6 +376,7 @@ END_TEST
 CHECK_MAIN("hostile-device-status", rig_setup, rig_teardown,
 	   illegal_status_transitions_are_ignored,
 	   suspending_many_times_is_suspending_once,
+	   illegal_writes_do_not_suspend,
 	   no_sequence_of_status_writes_upsets_the_device,
 	   needs_reset_is_not_the_drivers_to_write,
 	   a_driver_that_failed_must_reset,
