@@ -22,6 +22,14 @@ void regs_rig_alloc_buffer(void)
 	rrig.seg[0].len = rrig.seg[1].len = 64;
 }
 
+void regs_rig_add_low_memory(void)
+{
+	static uint8_t low[REGS_RIG_GPA];
+
+	ck_assert_int_eq(pvio_memory_add(rrig.list, 0, sizeof(low), low), 0);
+	ck_assert_int_eq(pvio_device_set_memory_list(rrig.dev, rrig.list), 0);
+}
+
 static void rig_create(const char *config, void (*attach)(void))
 {
 	static bool is_loaded;

@@ -48,6 +48,8 @@ void regs_rig_teardown(void);
 
 /* Allocate the buffer anew: after memory was reset. */
 void regs_rig_alloc_buffer(void);
+/* There is memory at guest-physical address 0, too. */
+void regs_rig_add_low_memory(void);
 /* A new ring for queue @q, as negotiated. */
 struct guest_ring *regs_rig_new_ring(unsigned int q, uint16_t size);
 

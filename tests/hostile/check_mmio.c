@@ -139,6 +139,23 @@ START_TEST(V04_queue_whose_ring_is_not_memory_does_not_start)
 END_TEST
 
 /* On PCI it is not legal; on a page it stops the queue, or nothing. */
+START_TEST(V04_queue_whose_addresses_were_not_written_does_not_start)
+{
+	regs_rig_add_low_memory();
+	ck_assert_uint_eq(mmio_rig_negotiate(0), 0xb);
+	reg_write(REG(QUEUE_SEL), 0);
+	reg_write(REG(QUEUE_NUM), 16);
+	reg_write(REG(QUEUE_READY), 1);
+	ck_assert_uint_eq(reg_read(REG(QUEUE_READY)), 0);
+	/* Nor do those from before it was stopped. */
+	ck_assert(mmio_rig_start_queue(0, 16));
+	reg_write(REG(QUEUE_READY), 0);
+	reg_write(REG(QUEUE_READY), 1);
+	ck_assert_uint_eq(reg_read(REG(QUEUE_READY)), 0);
+	mmio_rig_expect_service();
+}
+END_TEST
+
 START_TEST(V05_ready_takes_0_and_1_and_nothing_else)
 {
 	unsigned int i;
@@ -531,6 +548,7 @@ CHECK_MAIN("mmio", mmio_rig_setup, regs_rig_teardown,
 	   V02_registers_of_a_running_queue_are_frozen,
 	   V03_selector_past_the_queues_selects_nothing,
 	   V04_queue_whose_ring_is_not_memory_does_not_start,
+	   V04_queue_whose_addresses_were_not_written_does_not_start,
 	   V05_ready_takes_0_and_1_and_nothing_else,
 	   V08_features_not_offered_are_not_accepted,
 	   V09_feature_without_what_it_needs_is_refused,

@@ -212,6 +212,35 @@ START_TEST(v04_a_queue_whose_addresses_were_never_written_does_not_start)
 }
 END_TEST
 
+/* Unwritten addresses are 0, and there is memory. */
+START_TEST(v04_areas_at_one_address_do_not_start)
+{
+	static const uint64_t packed[] = { 0, PVIO_BIT(VIRTIO_F_RING_PACKED) };
+	static const unsigned int area[] = { REG_QUEUE_DESC, REG_QUEUE_DRIVER,
+					     REG_QUEUE_DEVICE };
+	size_t i, j;
+
+	regs_rig_add_low_memory();
+	for (i = 0; i < pvio_array_size(packed); i++) {
+		pci_rig_reset();
+		get_ready(packed[i] | PVIO_BIT(VIRTIO_F_RING_RESET));
+		ck_assert(enables());
+		/* A queue reset forgets them (virtio 1.4, 2.6.1.1). */
+		reg_write(REG_QUEUE_RESET, 2, 1);
+		regs_rig_step();
+		ck_assert(!enables());
+		for (j = 0; j < pvio_array_size(area); j++) {
+			pci_rig_layout(0, 16, 1);
+			reg_write(area[j], 8, reg_read(area[(j + 1) % 3], 8));
+			ck_assert(!enables());
+		}
+		pci_rig_layout(0, 16, 1);
+		reg_write(area[0], 8, 0);
+		ck_assert(enables()); /* it is an address like others */
+	}
+}
+END_TEST
+
 START_TEST(v05_queue_enable_is_written_1_or_not_at_all)
 {
 	get_ready(0);
@@ -754,6 +783,7 @@ CHECK_MAIN("hostile pci", pci_rig_setup, regs_rig_teardown,
 	   v03_a_queue_that_does_not_exist_reads_as_absent,
 	   v04_rings_that_are_not_in_memory_do_not_start,
 	   v04_a_queue_whose_addresses_were_never_written_does_not_start,
+	   v04_areas_at_one_address_do_not_start,
 	   v05_queue_enable_is_written_1_or_not_at_all,
 	   v06_vectors_that_do_not_exist_are_not_stored,
 	   v07_the_msix_bar_takes_words_and_nothing_else,

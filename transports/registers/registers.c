@@ -349,6 +349,16 @@ static void queue_start(struct pvio_register_queue *queue)
 			     queue);
 }
 
+/*
+ * Three areas that do not meet have three addresses, on split and on packed
+ * rings.  Those that were not written are 0, which may well be memory.
+ */
+static bool queue_has_areas(const struct pvio_register_queue *queue)
+{
+	return queue->desc != queue->driver && queue->desc != queue->device &&
+	       queue->driver != queue->device;
+}
+
 void pvio_register_queue_enable(struct pvio_register_queue *queue,
 				pvio_done_fn *done, void *arg)
 {
@@ -363,6 +373,8 @@ void pvio_register_queue_enable(struct pvio_register_queue *queue,
 		why = "enables it before FEATURES_OK";
 	else if (queue->regs->is_resetting)
 		why = "enables it during a reset";
+	else if (!queue_has_areas(queue))
+		why = "enables it with areas at one address";
 	if (why)
 		queue_say(queue, why);
 	if (why || !queue_is_open(queue, "enables it twice")) {

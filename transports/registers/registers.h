@@ -123,7 +123,8 @@ uint32_t pvio_register_queue_address(const struct pvio_register_queue *queue,
 				     unsigned int half);
 /*
  * Start, with what the shadows say.  @done (or NULL) when it runs, or does not.
- * Dropped before FEATURES_OK, and unless the queue is OFF.
+ * Dropped before FEATURES_OK, unless the queue is OFF, and while two of its
+ * areas have the same address.
  */
 void pvio_register_queue_enable(struct pvio_register_queue *queue,
 				pvio_done_fn *done, void *arg);
