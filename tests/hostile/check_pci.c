@@ -76,6 +76,7 @@ START_TEST(v01_a_queue_of_a_size_that_cannot_be_stays_disabled)
 	get_ready(0);
 	for (i = 0; i < pvio_array_size(sizes); i++) {
 		reg_write(REG_QUEUE_SIZE, 2, sizes[i]);
+		ck_assert_uint_eq(reg_read(REG_QUEUE_SIZE, 2), 0);
 		ck_assert(!enables());
 	}
 	reg_write(REG_QUEUE_SIZE, 2, 16);
@@ -91,11 +92,24 @@ START_TEST(v01_a_packed_ring_may_have_any_size_but_none_too_large)
 	reg_write(REG_QUEUE_SIZE, 2, 0);
 	ck_assert(!enables());
 	reg_write(REG_QUEUE_SIZE, 2, PROBE_QUEUE_SIZE + 1);
+	ck_assert_uint_eq(reg_read(REG_QUEUE_SIZE, 2), 0);
 	ck_assert(!enables());
 	pci_rig_layout(0, 5, 1);
+	ck_assert_uint_eq(reg_read(REG_QUEUE_SIZE, 2), 5);
 	ck_assert(enables());
 	pci_rig_driver_ok();
 	pci_rig_echo(0);
+}
+END_TEST
+
+/* Whether it can be is known later than it may be written. */
+START_TEST(v01_a_size_written_early_counts_when_rings_are_agreed_on)
+{
+	pci_rig_enable();
+	reg_write(REG_QUEUE_SIZE, 2, 5);
+	ck_assert_uint_eq(reg_read(REG_QUEUE_SIZE, 2), 0);
+	pci_rig_negotiate(PVIO_BIT(VIRTIO_F_RING_PACKED));
+	ck_assert_uint_eq(reg_read(REG_QUEUE_SIZE, 2), 5);
 }
 END_TEST
 
@@ -778,6 +792,7 @@ END_TEST
 CHECK_MAIN("hostile pci", pci_rig_setup, regs_rig_teardown,
 	   v01_a_queue_of_a_size_that_cannot_be_stays_disabled,
 	   v01_a_packed_ring_may_have_any_size_but_none_too_large,
+	   v01_a_size_written_early_counts_when_rings_are_agreed_on,
 	   v02_what_an_enabled_queue_runs_on_does_not_change,
 	   v02_the_vector_of_an_enabled_queue_is_checked_and_moves,
 	   v03_a_queue_that_does_not_exist_reads_as_absent,

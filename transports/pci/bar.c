@@ -147,7 +147,7 @@ static uint64_t bar_read_queue(struct pvio_pci *pci, enum bar_common which,
 		return which == COMMON_QUEUE_VECTOR ? PVIO_NO_VECTOR : 0;
 	switch (which) {
 	case COMMON_QUEUE_SIZE:
-		return q->size;
+		return pvio_register_queue_size(q);
 	case COMMON_QUEUE_VECTOR:
 		return q->vector;
 	case COMMON_QUEUE_ENABLE:

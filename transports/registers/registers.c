@@ -257,6 +257,18 @@ void pvio_register_queue_set_size(struct pvio_register_queue *queue,
 		queue->size = size;
 }
 
+uint16_t pvio_register_queue_size(const struct pvio_register_queue *queue)
+{
+	const struct pvio_device *dev = queue->regs->dev;
+	uint16_t size = queue->size;
+
+	if (size > pvio_device_queue_size(dev) ||
+	    ((size & (size - 1)) &&
+	     !pvio_device_has_feature(dev, VIRTIO_F_RING_PACKED)))
+		return 0;
+	return size;
+}
+
 static uint64_t *queue_address(struct pvio_register_queue *queue,
 			       enum pvio_register_address which)
 {

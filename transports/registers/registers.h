@@ -109,6 +109,11 @@ bool pvio_register_queue_is_resetting(const struct pvio_register_queue *queue);
 /* Setters.  Dropped, with a word in the log, unless the queue is OFF. */
 void pvio_register_queue_set_size(struct pvio_register_queue *queue,
 				  uint16_t size);
+/*
+ * 0: no size for a queue, as agreed upon so far (virtio 1.4, 4.1.4.3.1).  What
+ * was written stays, and counts when the queue is enabled.
+ */
+uint16_t pvio_register_queue_size(const struct pvio_register_queue *queue);
 enum pvio_register_address {
 	PVIO_REGISTER_DESC,
 	PVIO_REGISTER_DRIVER,
