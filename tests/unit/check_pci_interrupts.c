@@ -38,6 +38,30 @@ static void raise_line(void)
 	ck_assert(prig.intx);
 }
 
+/* --- power ---------------------------------------------------------------- */
+
+START_TEST(in_d3_the_line_is_down_and_comes_back)
+{
+	char answer[64];
+
+	raise_line();
+	cfg_write(CFG_POWER, 2, 3);
+	ck_assert(!prig.intx);
+	/* What was not acknowledged is still there ... */
+	cfg_write(CFG_POWER, 2, 0);
+	ck_assert(prig.intx);
+	ck_assert_uint_eq(reg_read(REG_ISR, 1), 1);
+	/* ... and what happens meanwhile is told when there is power. */
+	cfg_write(CFG_POWER, 2, 3);
+	pvio_device_command(rrig.dev, "poke", "", answer, sizeof(answer));
+	regs_rig_step();
+	ck_assert(!prig.intx);
+	cfg_write(CFG_POWER, 2, 0);
+	ck_assert(prig.intx);
+	ck_assert_uint_eq(reg_read(REG_ISR, 1), 2);
+}
+END_TEST
+
 /* --- reset (virtio 1.4, 2.4.1) ------------------------------------------- */
 
 START_TEST(a_reset_takes_the_line_down)
@@ -73,5 +97,6 @@ START_TEST(a_message_that_pends_is_dropped_by_a_reset)
 END_TEST
 
 CHECK_MAIN("pci interrupts", pci_rig_setup, regs_rig_teardown,
+	   in_d3_the_line_is_down_and_comes_back,
 	   a_reset_takes_the_line_down,
 	   a_message_that_pends_is_dropped_by_a_reset)

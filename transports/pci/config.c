@@ -350,8 +350,10 @@ static void config_route(struct pvio_pci *pci)
 	/* A client that keeps the table keeps this, too. */
 	if (!pci->msix.is_external)
 		pvio_msix_control(&pci->msix, enable, enable && mask);
+	/* In D3hot there is PME, which we have not, and no other interrupt. */
 	pvio_line_set_off(&pci->intx,
-			  enable || (command & COMMAND_INTX_DISABLE));
+			  enable || (command & COMMAND_INTX_DISABLE) ||
+				  !config_is_powered(pci));
 }
 
 /* --- reset --------------------------------------------------------------- */
