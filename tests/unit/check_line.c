@@ -93,6 +93,32 @@ START_TEST(line_stays_up_until_the_last_bit_is_acknowledged)
 }
 END_TEST
 
+START_TEST(what_is_only_noted_reads_and_moves_no_line)
+{
+	pvio_line_set_off(&line, true);
+	pvio_line_note(&line, PVIO_ISR_CONFIG);
+	ck_assert_uint_eq(pvio_line_isr(&line), PVIO_ISR_CONFIG);
+	pvio_line_raise(&line, PVIO_ISR_QUEUE);
+	ck_assert_uint_eq(pvio_line_acknowledge(&line, 0xff), 3);
+	pvio_line_note(&line, PVIO_ISR_CONFIG);
+	pvio_line_set_off(&line, false);
+	ck_assert_str_eq(told, "");
+	ck_assert_uint_eq(pvio_line_isr(&line), 0);
+	/* Raised as well, in either order, it is not only noted. */
+	pvio_line_raise(&line, PVIO_ISR_CONFIG);
+	pvio_line_note(&line, PVIO_ISR_CONFIG);
+	pvio_line_set_off(&line, true);
+	pvio_line_set_off(&line, false);
+	ck_assert_str_eq(told, "+-+");
+	pvio_line_acknowledge(&line, 0xff);
+	pvio_line_set_off(&line, true);
+	pvio_line_note(&line, PVIO_ISR_CONFIG);
+	pvio_line_raise(&line, PVIO_ISR_CONFIG);
+	pvio_line_set_off(&line, false);
+	ck_assert_str_eq(told, "+-+-+");
+}
+END_TEST
+
 START_TEST(line_that_is_off_comes_up_when_it_is_on_again)
 {
 	pvio_line_raise(&line, PVIO_ISR_QUEUE);
@@ -269,6 +295,7 @@ END_TEST
 
 CHECK_MAIN("line", setup, teardown, line_is_up_while_the_register_says_why,
 	   line_stays_up_until_the_last_bit_is_acknowledged,
+	   what_is_only_noted_reads_and_moves_no_line,
 	   line_that_is_off_comes_up_when_it_is_on_again,
 	   trigger_is_written_once_a_rise, trigger_set_while_up_hears_of_it,
 	   resample_triggers_again_only_what_is_still_up,

@@ -27,6 +27,15 @@ static uint64_t pending(void)
 	return le64toh(le);
 }
 
+/* Its configuration changes. */
+static void poke(void)
+{
+	char answer[64];
+
+	pvio_device_command(rrig.dev, "poke", "", answer, sizeof(answer));
+	regs_rig_step();
+}
+
 /* Queue 0 by the line, which is up when this returns. */
 static void raise_line(void)
 {
@@ -38,12 +47,40 @@ static void raise_line(void)
 	ck_assert(prig.intx);
 }
 
+/* --- the ISR beside MSI-X (virtio 1.4, 4.1.4.5.1) ------------------------- */
+
+START_TEST(a_change_of_configuration_shows_with_msix_too)
+{
+	pci_rig_run(0);
+	pci_rig_echo(0);
+	ck_assert_uint_eq(reg_read(REG_ISR, 1), 0);
+	poke();
+	ck_assert_uint_eq(prig.msix[0], 1);
+	ck_assert_uint_eq(reg_read(REG_ISR, 1), 2);
+	ck_assert_uint_eq(reg_read(REG_ISR, 1), 0);
+	/* A driver that did not look hears of it no second time. */
+	poke();
+	ck_assert(!(cfg_read(CFG_STATUS, 2) & STATUS_INTX));
+	cfg_write(CFG_MSIX_CONTROL, 2, 0);
+	ck_assert(!(cfg_read(CFG_STATUS, 2) & STATUS_INTX));
+	ck_assert_uint_eq(prig.intx_ups, 0);
+	ck_assert_uint_eq(reg_read(REG_ISR, 1), 0);
+	/* Without MSI-X the line is the way, and stays it. */
+	poke();
+	ck_assert(prig.intx);
+	cfg_write(CFG_MSIX_CONTROL, 2, 0x8000);
+	ck_assert(!prig.intx);
+	poke();
+	cfg_write(CFG_MSIX_CONTROL, 2, 0);
+	ck_assert(prig.intx);
+	ck_assert_uint_eq(reg_read(REG_ISR, 1), 2);
+}
+END_TEST
+
 /* --- power ---------------------------------------------------------------- */
 
 START_TEST(in_d3_the_line_is_down_and_comes_back)
 {
-	char answer[64];
-
 	raise_line();
 	cfg_write(CFG_POWER, 2, 3);
 	ck_assert(!prig.intx);
@@ -53,8 +90,7 @@ START_TEST(in_d3_the_line_is_down_and_comes_back)
 	ck_assert_uint_eq(reg_read(REG_ISR, 1), 1);
 	/* ... and what happens meanwhile is told when there is power. */
 	cfg_write(CFG_POWER, 2, 3);
-	pvio_device_command(rrig.dev, "poke", "", answer, sizeof(answer));
-	regs_rig_step();
+	poke();
 	ck_assert(!prig.intx);
 	cfg_write(CFG_POWER, 2, 0);
 	ck_assert(prig.intx);
@@ -97,6 +133,7 @@ START_TEST(a_message_that_pends_is_dropped_by_a_reset)
 END_TEST
 
 CHECK_MAIN("pci interrupts", pci_rig_setup, regs_rig_teardown,
+	   a_change_of_configuration_shows_with_msix_too,
 	   in_d3_the_line_is_down_and_comes_back,
 	   a_reset_takes_the_line_down,
 	   a_message_that_pends_is_dropped_by_a_reset)

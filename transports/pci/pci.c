@@ -43,10 +43,13 @@ void pci_notify_config(struct pvio_pci *pci)
 {
 	if (pci->regs.is_resetting)
 		return;
-	if (pvio_load_once(&pci->msix.is_enabled))
+	if (pvio_load_once(&pci->msix.is_enabled)) {
+		/* Set with MSI-X too, unlike the queues' (4.1.4.5.1). */
+		pvio_line_note(&pci->intx, PVIO_ISR_CONFIG);
 		pvio_msix_fire(&pci->msix, pci->regs.config_vector);
-	else
+	} else {
 		pvio_line_raise(&pci->intx, PVIO_ISR_CONFIG);
+	}
 }
 
 static void pci_silence(struct pvio_registers *regs)

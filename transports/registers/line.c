@@ -2,8 +2,8 @@
 /*
  * line.c - a level-triggered interrupt line with a status register
  *
- * Theory of operation.  The line is up while the ISR is not 0 and nothing has
- * turned it off.  The host hears of a level by callback, up and down; or of
+ * Theory of operation.  The line is up while the ISR has a bit that is not only
+ * noted, and nothing has turned it off.  The host hears of a level by callback, up and down; or of
  * the way up by eventfd, and then KVM (or whoever reads that) keeps its line up
  * until the guest ends the interrupt, takes it down by itself, and writes the
  * resample eventfd.  If the cause is still there, we write again:
@@ -49,7 +49,7 @@ static void line_tell(struct pvio_line *line)
 
 static void line_update(struct pvio_line *line)
 {
-	bool level = line->isr != 0 && !line->is_off;
+	bool level = (line->isr & ~line->noted) && !line->is_off;
 
 	if (level == line->level)
 		return;
@@ -65,7 +65,17 @@ void pvio_line_raise(struct pvio_line *line, uint8_t bits)
 {
 	pthread_mutex_lock(&line->lock);
 	line->isr |= bits;
+	line->noted &= (uint8_t)~bits;
 	line_update(line);
+	pthread_mutex_unlock(&line->lock);
+}
+
+void pvio_line_note(struct pvio_line *line, uint8_t bits)
+{
+	pthread_mutex_lock(&line->lock);
+	/* What the line owes the driver it goes on owing. */
+	line->noted |= bits & (uint8_t)~line->isr;
+	line->isr |= bits;
 	pthread_mutex_unlock(&line->lock);
 }
 
@@ -76,6 +86,7 @@ uint8_t pvio_line_acknowledge(struct pvio_line *line, uint8_t clear)
 	pthread_mutex_lock(&line->lock);
 	isr = line->isr;
 	line->isr &= (uint8_t)~clear;
+	line->noted &= line->isr;
 	line_update(line);
 	pthread_mutex_unlock(&line->lock);
 	return isr;
@@ -90,6 +101,10 @@ void pvio_line_set_off(struct pvio_line *line, bool is_off)
 {
 	pthread_mutex_lock(&line->lock);
 	line->is_off = is_off;
+	if (!is_off) {
+		line->isr &= (uint8_t)~line->noted;
+		line->noted = 0;
+	}
 	line_update(line);
 	pthread_mutex_unlock(&line->lock);
 }

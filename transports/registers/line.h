@@ -5,6 +5,7 @@
  *	raise(QUEUE)     ISR 00 -> 01   line goes up
  *	raise(CONFIG)    ISR 01 -> 11   stays up
  *	driver reads or acknowledges    -> 00   line goes down
+ *	note(CONFIG)     ISR 00 -> 10   stays down: told by another way
  *
  * INTx of a PCI function (virtio 1.4, 4.1.5.4) and the line of an MMIO device
  * (4.2.2) are this.  Any thread: a mutex keeps what the host is told in the
@@ -26,6 +27,7 @@ struct pvio_worker;
 struct pvio_line {
 	pthread_mutex_t lock; /* of all below */
 	uint8_t isr;
+	uint8_t noted; /* bits of it that no line goes up for */
 	bool is_off;  /* by PCI's interrupt disable bit, or MSI-X is on */
 	bool level;   /* what the host was told last */
 	void (*set)(void *arg, bool level); /* or NULL */
@@ -41,6 +43,11 @@ struct pvio_line {
 int pvio_line_init(struct pvio_line *line, struct pvio_worker *control);
 void pvio_line_fini(struct pvio_line *line);
 void pvio_line_raise(struct pvio_line *line, uint8_t bits);
+/*
+ * Bits that the driver is told of by another way, while the line is off: they
+ * read, and are forgotten when the line is on again.
+ */
+void pvio_line_note(struct pvio_line *line, uint8_t bits);
 /* The ISR as it was; @clear: bits that go (PCI: all of them). */
 uint8_t pvio_line_acknowledge(struct pvio_line *line, uint8_t clear);
 uint8_t pvio_line_isr(struct pvio_line *line);
