@@ -56,7 +56,7 @@ static inline int pvio_kvm_bind_doorbell(int vm_fd,
 					 const struct pvio_doorbell *doorbell,
 					 uint64_t base, bool is_bound)
 {
-	int rc;
+	int rc, rc4;
 
 	if (doorbell->width != 0)
 		return pvio_kvm_ioeventfd(vm_fd, doorbell, base,
@@ -67,12 +67,13 @@ static inline int pvio_kvm_bind_doorbell(int vm_fd,
 		  KVM_CAP_IOEVENTFD_ANY_LENGTH) > 0)
 		return pvio_kvm_ioeventfd(vm_fd, doorbell, base, 0, is_bound);
 	rc = pvio_kvm_ioeventfd(vm_fd, doorbell, base, 2, is_bound);
-	if (rc < 0)
-		return rc;
-	rc = pvio_kvm_ioeventfd(vm_fd, doorbell, base, 4, is_bound);
 	if (rc < 0 && is_bound)
+		return rc;
+	/* Unbinding, the one goes whatever became of the other. */
+	rc4 = pvio_kvm_ioeventfd(vm_fd, doorbell, base, 4, is_bound);
+	if (rc4 < 0 && is_bound)
 		pvio_kvm_ioeventfd(vm_fd, doorbell, base, 2, false);
-	return rc;
+	return rc < 0 ? rc : rc4;
 }
 
 /*

@@ -176,6 +176,23 @@ START_TEST(doorbell_that_cannot_be_bound_leaves_nothing_behind)
 }
 END_TEST
 
+START_TEST(unbinding_takes_both_bindings_even_if_one_is_gone)
+{
+	struct pvio_doorbell word = doorbell;
+
+	word.width = 2;
+	word.has_match = doorbell.has_match = 1;
+	word.match = doorbell.match = VALUE;
+	ck_assert_int_eq(pvio_kvm_bind_doorbell(vm, &doorbell, BAR_AT, true),
+			 0);
+	ck_assert_int_eq(pvio_kvm_bind_doorbell(vm, &word, BAR_AT, false), 0);
+	ck_assert_int_eq(pvio_kvm_bind_doorbell(vm, &doorbell, BAR_AT, false),
+			 -ENOENT);
+	ck_assert_uint_eq(guest_exits(), 2);
+	ck_assert_uint_eq(kicks(), 0);
+}
+END_TEST
+
 START_TEST(vector_arrives_by_its_eventfd)
 {
 	const struct pvio_pci_vector vector = {
@@ -231,6 +248,7 @@ int main(void)
 		doorbell_of_any_width_takes_both_writes,
 		doorbell_with_a_value_takes_only_that,
 		doorbell_that_cannot_be_bound_leaves_nothing_behind,
+		unbinding_takes_both_bindings_even_if_one_is_gone,
 		vector_arrives_by_its_eventfd,
 		line_takes_a_trigger_and_a_resampler,
 	};
