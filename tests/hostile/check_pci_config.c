@@ -236,6 +236,41 @@ START_TEST(v23_flr_in_flight_is_a_reset_and_another_changes_nothing)
 }
 END_TEST
 
+static void ignore_done(void *arg, int rc)
+{
+	(void)arg;
+	(void)rc;
+}
+
+/* More pauses than there are places for, and the reset finds none. */
+START_TEST(v23_flr_among_many_pauses_leaves_no_bus_master)
+{
+	unsigned int i;
+
+	pci_rig_run(0);
+	probe.hold = true;
+	pci_rig_submit(0);
+	regs_rig_step();
+	cfg_write(CFG_DEVICE_CONTROL, 2, 0x8000);
+	for (i = 0; i < 20; i++)
+		pvio_device_quiesce(rrig.dev, PVIO_QUIET_HOST, ignore_done,
+				    NULL);
+	regs_rig_release(0);
+	probe.hold = false;
+	pvio_device_resume(rrig.dev);
+	ck_assert_uint_eq(cfg_read(CFG_COMMAND, 2), 0);
+
+	cfg_write(CFG_COMMAND, 2, CMD_MEMORY);
+	ck_assert_uint_eq(pci_rig_negotiate(0), 0xb);
+	ck_assert(pci_rig_start_queue(0, REGS_RIG_RING_SIZE));
+	pci_rig_driver_ok();
+	pci_rig_submit(0);
+	ck_assert(!regs_rig_is_used(0));
+	cfg_write(CFG_COMMAND, 2, CMD_MEMORY | CMD_MASTER);
+	regs_rig_reap(0);
+}
+END_TEST
+
 START_TEST(v24_probing_changes_nothing)
 {
 	uint8_t before[256], after[256];
@@ -339,6 +374,7 @@ CHECK_MAIN("hostile pci config", pci_rig_setup, regs_rig_teardown,
 	   v23_a_function_without_power_touches_no_memory,
 	   v23_bars_move_while_requests_are_in_flight,
 	   v23_flr_in_flight_is_a_reset_and_another_changes_nothing,
+	   v23_flr_among_many_pauses_leaves_no_bus_master,
 	   v24_probing_changes_nothing,
 	   v24_the_halves_of_a_64_bit_bar_are_independent,
 	   no_sequence_of_accesses_upsets_the_function)

@@ -365,7 +365,8 @@ static void reset_is_quiet(void *arg, int rc)
 	void *done_arg[PCI_RESET_WAITERS];
 	unsigned int i, n = pci->nr_reset_waiters;
 
-	pci->is_quiesced = true;
+	/* -EBUSY: too many others wait.  The next write tries it again. */
+	pci->is_quiesced = rc == 0;
 	pci->is_resetting = false;
 	for (i = 0; i < n; i++) {
 		done[i] = pci->reset_waiter[i].done;
@@ -486,8 +487,10 @@ static void write_is_quiet(void *arg, int rc)
 {
 	struct pvio_pci *pci = arg;
 
-	if (rc < 0)
+	if (rc < 0) {
+		pci->is_quiesced = false;
 		pvio_device_break(pci->dev, "could not keep quiet");
+	}
 	write_settle(pci, pci->done, pci->done_arg);
 }
 
