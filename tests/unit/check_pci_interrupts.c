@@ -132,8 +132,38 @@ START_TEST(a_message_that_pends_is_dropped_by_a_reset)
 }
 END_TEST
 
+/* 2.6.1.1; a vector that others have, too, is theirs. */
+START_TEST(a_queue_reset_drops_what_pends_on_its_own_vector)
+{
+	unsigned int q;
+
+	pci_rig_run(PVIO_BIT(VIRTIO_F_RING_RESET));
+	reg_write(REG_QUEUE_SELECT, 2, 1);
+	reg_write(REG_QUEUE_VECTOR, 2, 0);
+	reg_write(REG_QUEUE_SELECT, 2, 3);
+	reg_write(REG_QUEUE_VECTOR, 2, 3);
+	for (q = 0; q < PCI_RIG_VECTORS; q++)
+		mask_vector(q, 1);
+	for (q = 0; q < PROBE_QUEUES; q++)
+		pci_rig_echo(q);
+	/* 0: configuration and queue 1; 1: queue 0; 3: queues 2 and 3. */
+	ck_assert_uint_eq(pending(), 0xb);
+	for (q = 0; q < 3; q++) {
+		reg_write(REG_QUEUE_SELECT, 2, q);
+		reg_write(REG_QUEUE_RESET, 2, 1);
+		regs_rig_step();
+	}
+	ck_assert_uint_eq(pending(), 0x9);
+	mask_vector(1, 0);
+	mask_vector(3, 0);
+	ck_assert_uint_eq(prig.msix[1], 0);
+	ck_assert_uint_eq(prig.msix[3], 1);
+}
+END_TEST
+
 CHECK_MAIN("pci interrupts", pci_rig_setup, regs_rig_teardown,
 	   a_change_of_configuration_shows_with_msix_too,
 	   in_d3_the_line_is_down_and_comes_back,
 	   a_reset_takes_the_line_down,
-	   a_message_that_pends_is_dropped_by_a_reset)
+	   a_message_that_pends_is_dropped_by_a_reset,
+	   a_queue_reset_drops_what_pends_on_its_own_vector)

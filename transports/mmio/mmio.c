@@ -491,11 +491,12 @@ static void mmio_notify_config(void *transport)
 	pvio_line_raise(&mmio->line, PVIO_ISR_CONFIG);
 }
 
-static void mmio_silence(struct pvio_registers *regs)
+static void mmio_silence(struct pvio_registers *regs, uint16_t vector)
 {
 	struct pvio_mmio *mmio =
 		pvio_container_of(regs, struct pvio_mmio, regs);
 
+	(void)vector; /* there are none */
 	pvio_line_acknowledge(&mmio->line, 0xff);
 }
 

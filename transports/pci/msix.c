@@ -221,15 +221,21 @@ void pvio_msix_get(struct pvio_msix *msix, unsigned int vector,
 	pthread_mutex_unlock(&v->lock);
 }
 
-void pvio_msix_forget(struct pvio_msix *msix)
+void pvio_msix_forget(struct pvio_msix *msix, unsigned int vector)
+{
+	struct pvio_msix_vector *v = &msix->vector[vector];
+
+	pthread_mutex_lock(&v->lock);
+	pvio_store_once(&v->is_pending, false);
+	pthread_mutex_unlock(&v->lock);
+}
+
+void pvio_msix_forget_all(struct pvio_msix *msix)
 {
 	unsigned int i;
 
-	for (i = 0; i < msix->nr; i++) {
-		pthread_mutex_lock(&msix->vector[i].lock);
-		pvio_store_once(&msix->vector[i].is_pending, false);
-		pthread_mutex_unlock(&msix->vector[i].lock);
-	}
+	for (i = 0; i < msix->nr; i++)
+		pvio_msix_forget(msix, i);
 }
 
 void pvio_msix_reset(struct pvio_msix *msix)
@@ -240,7 +246,7 @@ void pvio_msix_reset(struct pvio_msix *msix)
 	pvio_msix_control(msix, false, false);
 	for (i = 0; i < msix->nr; i++)
 		vector_set(msix, i, &none);
-	pvio_msix_forget(msix);
+	pvio_msix_forget_all(msix);
 }
 
 /* --- registers ------------------------------------------------------------ */

@@ -53,7 +53,8 @@ int pvio_msix_init(struct pvio_msix *msix, unsigned int nr,
 void pvio_msix_fini(struct pvio_msix *msix);
 void pvio_msix_reset(struct pvio_msix *msix); /* eventfds stay */
 /* What pends is dropped.  Table and masks stay. */
-void pvio_msix_forget(struct pvio_msix *msix);
+void pvio_msix_forget(struct pvio_msix *msix, unsigned int vector);
+void pvio_msix_forget_all(struct pvio_msix *msix);
 /* Any thread.  A vector that does not exist (NO_VECTOR) is silent. */
 void pvio_msix_fire(struct pvio_msix *msix, unsigned int vector);
 /* Message control was written: enable, mask all.  Delivers what pended. */

@@ -52,13 +52,17 @@ void pci_notify_config(struct pvio_pci *pci)
 	}
 }
 
-static void pci_silence(struct pvio_registers *regs)
+static void pci_silence(struct pvio_registers *regs, uint16_t vector)
 {
 	struct pvio_pci *pci = pvio_container_of(regs, struct pvio_pci, regs);
 
+	if (vector != PVIO_NO_VECTOR) {
+		pvio_msix_forget(&pci->msix, vector);
+		return;
+	}
 	(void)pvio_line_acknowledge(&pci->intx,
 				    PVIO_ISR_QUEUE | PVIO_ISR_CONFIG);
-	pvio_msix_forget(&pci->msix);
+	pvio_msix_forget_all(&pci->msix);
 }
 
 void pci_describe(struct pvio_pci *pci, char *text, size_t size)

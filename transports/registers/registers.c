@@ -152,7 +152,7 @@ static void registers_reset_done(void *arg, int rc)
 
 	registers_forget(regs);
 	/* Of queues that were still draining, too. */
-	regs->silence(regs);
+	regs->silence(regs, PVIO_NO_VECTOR);
 	pvio_store_once(&regs->is_resetting, false);
 	/* Who waited may ask for the next reset. */
 	for (i = 0; i < n; i++) {
@@ -400,16 +400,36 @@ void pvio_register_queue_enable(struct pvio_register_queue *queue,
 	queue_start(queue);
 }
 
+/*
+ * What pends on a vector is of no queue by name; only where the queue has it
+ * for itself is it that queue's (virtio 1.4, 2.6.1.1).
+ */
+static void queue_silence(struct pvio_register_queue *queue)
+{
+	struct pvio_registers *regs = queue->regs;
+	uint16_t vector = queue->vector;
+	unsigned int i;
+
+	if (vector == PVIO_NO_VECTOR || vector == regs->config_vector)
+		return;
+	for (i = 0; i < regs->nr_queues; i++)
+		if (&regs->queue[i] != queue && regs->queue[i].vector == vector)
+			return;
+	regs->silence(regs, vector);
+}
+
 static void queue_stopped(void *arg, int rc)
 {
 	struct pvio_register_queue *queue = arg;
 
 	if (queue_waits(queue, rc))
 		return;
-	if (rc < 0)
+	if (rc < 0) {
 		queue_finish(queue, PVIO_REGISTER_QUEUE_ON, rc);
-	else
+	} else {
+		queue_silence(queue);
 		queue_forget(queue, 0);
+	}
 }
 
 static void queue_stop(struct pvio_register_queue *queue)

@@ -45,9 +45,11 @@ struct pvio_register_queue {
 struct pvio_registers;
 /*
  * The transport forgets interrupts that the driver has not taken yet: after a
- * reset there are none (virtio 1.4, 2.4.1).  Control, when no queue runs.
+ * reset there are none (virtio 1.4, 2.4.1).  Those of @vector, or NO_VECTOR:
+ * all, the line's too.  Control, when no queue runs that would interrupt so.
  */
-typedef void pvio_registers_silence_fn(struct pvio_registers *regs);
+typedef void pvio_registers_silence_fn(struct pvio_registers *regs,
+				       uint16_t vector);
 
 /* What waits for a reset; more than these are not told. */
 #define PVIO_REGISTERS_RESET_WAITERS 4
