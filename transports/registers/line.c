@@ -3,10 +3,10 @@
  * line.c - a level-triggered interrupt line with a status register
  *
  * Theory of operation.  The line is up while the ISR has a bit that is not only
- * noted, and nothing has turned it off.  The host hears of a level by callback, up and down; or of
- * the way up by eventfd, and then KVM (or whoever reads that) keeps its line up
- * until the guest ends the interrupt, takes it down by itself, and writes the
- * resample eventfd.  If the cause is still there, we write again:
+ * noted, and nothing has turned it off.  The host hears of a level by callback,
+ * up and down; or of the way up by eventfd, and then KVM (or whoever reads that)
+ * keeps its line up until the guest ends the interrupt, takes it down by itself,
+ * and writes the resample eventfd.  If the cause is still there, we write again:
  *
  *	raise        ->  trigger        ....  guest: handler, ISR read  -> 0
  *	raise, again ->  trigger                     EOI  ->  resample
