@@ -35,6 +35,15 @@
 /* Swap in @v, in order with what precedes and what follows. */
 #define pvio_exchange(p, v)	__atomic_exchange_n((p), (v), __ATOMIC_ACQ_REL)
 
+/*
+ * In one order, the same for all threads, with each other: between two of them
+ * there is what pvio_full_fence() is.
+ */
+#define pvio_load_ordered(p)	__atomic_load_n((p), __ATOMIC_SEQ_CST)
+#define pvio_or_ordered(p, v)	__atomic_fetch_or((p), (v), __ATOMIC_SEQ_CST)
+#define pvio_exchange_ordered(p, v) \
+	__atomic_exchange_n((p), (v), __ATOMIC_SEQ_CST)
+
 /* Stores before it are seen by all before loads after it are done. */
 #if defined(__SANITIZE_THREAD__)
 /*

@@ -46,6 +46,8 @@ library_sources += \
 	core/queue-split.c \
 	core/queue.c \
 	core/queue.h \
+	core/signal.c \
+	core/signal.h \
 	core/stats.c \
 	core/stats.h \
 	core/transport.h \

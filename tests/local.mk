@@ -26,3 +26,4 @@ include $(srcdir)/tests/device/local.mk
 include $(srcdir)/tests/fuzz/local.mk
 include $(srcdir)/tests/policy/local.mk
 include $(srcdir)/tests/programs/local.mk
+include $(srcdir)/tests/spin/local.mk

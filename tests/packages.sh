@@ -7,7 +7,7 @@ packages_build="build-essential autoconf automake libtool autoconf-archive
 	pkg-config libevent-dev libconfig-dev liburing-dev libjson-c-dev check"
 packages_uml="user-mode-linux busybox-static cpio e2fsprogs iproute2 procps
 	util-linux"
-packages_tests="clang libclang-rt-dev xz-utils mandoc binutils mmdebstrap
+packages_tests="clang libclang-rt-dev spin xz-utils mandoc binutils mmdebstrap
 	qemu-system-x86 passt libvirt-daemon libvirt-daemon-system
 	libvirt-daemon-driver-qemu libvirt-clients"
 

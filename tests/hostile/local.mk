@@ -110,6 +110,12 @@ tests_hostile_check_rings_all_CPPFLAGS = $(test_cppflags)
 tests_hostile_check_rings_all_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_hostile_check_rings_all_LDADD = $(test_libs)
 
+check_PROGRAMS += tests/hostile/check_signal
+TESTS += tests/hostile/check_signal
+tests_hostile_check_signal_CPPFLAGS = $(test_cppflags)
+tests_hostile_check_signal_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_hostile_check_signal_LDADD = $(test_libs)
+
 check_PROGRAMS += tests/hostile/check_split
 TESTS += tests/hostile/check_split
 tests_hostile_check_split_SOURCES = tests/hostile/check_split.c $(ring_rig)

@@ -119,6 +119,18 @@ tests_unit_plugin_none_la_LDFLAGS = $(test_module_ldflags)
 tests_unit_plugin_wrong_abi_la_LDFLAGS = $(test_module_ldflags)
 test_module_ldflags = $(AM_LDFLAGS) -module -avoid-version -rpath /nowhere
 
+check_PROGRAMS += tests/unit/check_signal
+TESTS += tests/unit/check_signal
+tests_unit_check_signal_CPPFLAGS = $(test_cppflags)
+tests_unit_check_signal_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_check_signal_LDADD = $(test_libs)
+
+check_PROGRAMS += tests/unit/check_signal_threads
+TESTS += tests/unit/check_signal_threads
+tests_unit_check_signal_threads_CPPFLAGS = $(test_cppflags)
+tests_unit_check_signal_threads_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_check_signal_threads_LDADD = $(test_libs)
+
 check_PROGRAMS += tests/unit/check_sigbus
 TESTS += tests/unit/check_sigbus
 tests_unit_check_sigbus_CPPFLAGS = $(test_cppflags)
