@@ -4,8 +4,8 @@
  *
  * The eventfds that notify a driver are its VMM's.  We make them nonblocking,
  * but the open file is shared: a hostile VMM can take that back and fill the
- * counter, and the next write then sleeps until the VMM pleases.  That is its
- * own loss in a process of its own.  A process that serves several starts the
+ * counter, and the next write then sleeps until the VMM pleases.  A process
+ * that serves several, or that nobody kills when it does not end, starts the
  * watch: a thread that interrupts a write which does not end.
  */
 #ifndef PVIO_CORE_EVENTFD_H

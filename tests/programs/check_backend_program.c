@@ -5,9 +5,11 @@
  * Those of QEMU's "Backend program conventions" for vhost-user.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -133,6 +135,37 @@ START_TEST(vfio_user_client_is_served)
 }
 END_TEST
 
+/* A VMM that fills its eventfd, and has writes to it wait, holds up nothing. */
+START_TEST(eventfd_that_blocks_is_given_up)
+{
+	const uint32_t fire = VFU_IRQ_DATA_NONE | VFU_IRQ_ACTION_TRIGGER;
+	const uint32_t assign = VFU_IRQ_DATA_EVENTFD | VFU_IRQ_ACTION_TRIGGER;
+	const uint64_t full = UINT64_MAX - 1;
+	char *argv[] = { "pvio-block", "--fd=3", "--memory=1M", "--vfio-user",
+			 NULL };
+	int fd = eventfd(0, EFD_CLOEXEC), pair[2];
+	struct guest_vfu vfu;
+
+	ck_assert_int_eq(
+		socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+	ck_assert_int_eq(fcntl(pair[0], F_SETFL, O_NONBLOCK), 0);
+	rig_run(&rig, argv, &pair[1], 1, NULL);
+	close(pair[1]);
+	guest_vfu_adopt(&vfu, pair[0], NULL);
+	ck_assert_int_eq(guest_vfu_version(&vfu, NULL), 0);
+	ck_assert_int_eq(
+		guest_vfu_set_irqs(&vfu, assign, VFU_IRQ_MSIX, 0, 1, &fd, 1),
+		0);
+	ck_assert_int_eq(write(fd, &full, sizeof(full)), sizeof(full));
+	ck_assert_int_eq(fcntl(fd, F_SETFL, 0), 0);
+	ck_assert_int_eq(
+		guest_vfu_set_irqs(&vfu, fire, VFU_IRQ_MSIX, 0, 1, NULL, 0), 0);
+	expect_clean_exit_by(SIGTERM);
+	guest_vfu_close(&vfu);
+	close(fd);
+}
+END_TEST
+
 START_TEST(connected_fd_is_served)
 {
 	char *argv[] = { "pvio-block", "--fd=3", "--memory=1M", NULL };
@@ -225,6 +258,6 @@ END_TEST
 CHECK_MAIN("backend_program", setup, teardown,
 	   capabilities_are_printed_whatever_else_is_said,
 	   device_is_served_at_socket_path, vfio_user_client_is_served,
-	   connected_fd_is_served,
+	   eventfd_that_blocks_is_given_up, connected_fd_is_served,
 	   listening_fd_is_served, socket_of_the_service_manager_is_served,
 	   mistakes_fail_early_with_a_message, path_is_taken_as_it_is)

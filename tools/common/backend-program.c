@@ -21,6 +21,7 @@
 #include <pvio/pvio.h>
 
 #include "backend-program.h"
+#include "core/eventfd.h"
 #include "core/log.h"
 #include "stderr-log.h"
 #include "systemd.h"
@@ -296,7 +297,10 @@ static int backend_program_serve(const struct backend_program_run *run,
 	char name[24];
 	int rc;
 
-	rc = pvio_worker_create("control", &control);
+	/* The VMM's eventfds may block: a signal must still end us. */
+	rc = pvio_eventfd_watch(SIGURG);
+	if (rc == 0)
+		rc = pvio_worker_create("control", &control);
 	while (rc == 0 && nr < run->workers) {
 		snprintf(name, sizeof(name), "worker%u", nr);
 		rc = pvio_worker_create(name, &workers[nr]);
