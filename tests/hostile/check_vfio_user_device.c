@@ -421,6 +421,32 @@ START_TEST(full_and_blocking_eventfd_blocks_nobody)
 }
 END_TEST
 
+/* A read may block, since the client can take O_NONBLOCK away: there is none. */
+START_TEST(unmask_eventfd_is_not_read)
+{
+	const uint64_t one = 1;
+	int trigger = hostile_eventfd(), unmask = hostile_eventfd();
+	uint64_t count;
+	int i;
+
+	hostile_connect();
+	expect_ok(guest_vfu_set_irqs(&vfu, IRQ_ASSIGN, VFU_IRQ_INTX, 0, 1,
+				     &trigger, 1));
+	expect_ok(guest_vfu_set_irqs(
+		&vfu, VFU_IRQ_DATA_EVENTFD | VFU_IRQ_ACTION_UNMASK,
+		VFU_IRQ_INTX, 0, 1, &unmask, 1));
+	for (i = 0; i < 3; i++) {
+		ck_assert_int_eq(write(unmask, &one, sizeof(one)), sizeof(one));
+		rig_settle(&rig);
+	}
+	ck_assert_int_eq(read(unmask, &count, sizeof(count)), sizeof(count));
+	ck_assert_uint_eq(count, 3);
+	expect_alive();
+	close(trigger);
+	close(unmask);
+}
+END_TEST
+
 /* --- F14, F15: what we do not have --------------------------------------- */
 
 /* Migration, dirty logs: refused, and the device runs on. */
@@ -573,6 +599,7 @@ int main(void)
 		{ fd_that_is_no_eventfd_is_refused, 0 },
 		{ set_irqs_is_all_or_nothing, 0 },
 		{ full_and_blocking_eventfd_blocks_nobody, 0 },
+		{ unmask_eventfd_is_not_read, 0 },
 		{ features_and_migration_are_refused, 0 },
 		{ doorbells_by_descriptor_are_refused, 0 },
 		{ constant_bytes_of_configuration_cannot_be_written, 3 },
