@@ -3,7 +3,10 @@
  * check_vfio_user_device.c - regions, interrupts and features, as a hostile
  * vfio-user client would have them
  */
+#include "core/eventfd.h"
 #include "tests/hostile/vfio-user-hostile.h"
+
+#include <signal.h>
 
 /* --- F04: argsz ---------------------------------------------------------- */
 
@@ -421,6 +424,47 @@ START_TEST(full_and_blocking_eventfd_blocks_nobody)
 }
 END_TEST
 
+#define IRQ_FIRE (VFU_IRQ_DATA_NONE | VFU_IRQ_ACTION_TRIGGER)
+
+/* Set an eventfd for @index, and make it one that blocks. */
+static int set_blocking_eventfd(uint32_t index)
+{
+	const uint64_t full = UINT64_MAX - 1;
+	/* One watch a process: without fork the tests share it. */
+	int rc = pvio_eventfd_watch(SIGURG), fd = eventfd(0, EFD_CLOEXEC);
+
+	ck_assert(rc == 0 || rc == -EBUSY);
+	ck_assert_int_ge(fd, 0);
+	expect_ok(guest_vfu_set_irqs(&vfu, IRQ_ASSIGN, index, 0, 1, &fd, 1));
+	ck_assert_int_eq(write(fd, &full, sizeof(full)), sizeof(full));
+	ck_assert_int_eq(fcntl(fd, F_SETFL, 0), 0);
+	return fd;
+}
+
+/* It holds the worker up once; when another is set, the line is told to it. */
+START_TEST(line_eventfd_that_blocks_is_let_go)
+{
+	unsigned int before;
+	uint64_t count;
+	int fd, next = hostile_eventfd();
+
+	hostile_serving();
+	fd = set_blocking_eventfd(VFU_IRQ_INTX);
+	before = rig_count_fds();
+	if (_i == 0)
+		expect_ok(guest_vfu_set_irqs(&vfu, IRQ_FIRE, VFU_IRQ_INTX, 0, 1,
+					     NULL, 0));
+	hostile_expect_served(0);
+	rig_settle(&rig);
+	ck_assert_uint_eq(rig_count_fds(), before - 1);
+	expect_ok(guest_vfu_set_irqs(&vfu, IRQ_ASSIGN, VFU_IRQ_INTX, 0, 1,
+				     &next, 1));
+	ck_assert_int_eq(read(next, &count, sizeof(count)), sizeof(count));
+	close(next);
+	close(fd);
+}
+END_TEST
+
 /* A read may block, since the client can take O_NONBLOCK away: there is none. */
 START_TEST(unmask_eventfd_is_not_read)
 {
@@ -599,6 +643,7 @@ int main(void)
 		{ fd_that_is_no_eventfd_is_refused, 0 },
 		{ set_irqs_is_all_or_nothing, 0 },
 		{ full_and_blocking_eventfd_blocks_nobody, 0 },
+		{ line_eventfd_that_blocks_is_let_go, 2 },
 		{ unmask_eventfd_is_not_read, 0 },
 		{ features_and_migration_are_refused, 0 },
 		{ doorbells_by_descriptor_are_refused, 0 },

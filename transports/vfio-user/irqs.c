@@ -32,6 +32,20 @@
 #define IRQ_CAP_MSIX	0x11
 #define IRQ_MSIX_ENABLE 0x80 /* of the byte at cap + 3 */
 
+/*
+ * Write to the eventfd of @name, if there is one.  One that blocks would do so
+ * each time: it is let go, and the client has to set another.
+ */
+static void irq_signal(const struct vfu *vfu, int *fd, const char *name)
+{
+	if (*fd < 0 || likely(pvio_eventfd_signal(*fd) != -EINTR))
+		return;
+	pvio_log(PVIO_LOG_WARNING, "%s: vfio-user: %s: eventfd blocks: let go",
+		 pvio_device_name(vfu->dev), name);
+	close(*fd);
+	*fd = -1;
+}
+
 /* --- INTx ---------------------------------------------------------------- */
 
 /* The line changed, or is to be told again.  Any thread, under its lock. */
@@ -45,7 +59,7 @@ static void vfu_intx_changed(void *arg, bool level)
 	pthread_mutex_lock(&intx->lock);
 	if (!intx->is_masked && intx->trigger_fd >= 0) {
 		intx->is_masked = true;
-		(void)pvio_eventfd_signal(intx->trigger_fd);
+		irq_signal(vfu, &intx->trigger_fd, "INTx");
 	}
 	pthread_mutex_unlock(&intx->lock);
 }
@@ -113,8 +127,7 @@ static int intx_set_unmask(struct vfu *vfu, int fd)
 static void intx_fire(struct vfu *vfu)
 {
 	pthread_mutex_lock(&vfu->intx.lock);
-	if (vfu->intx.trigger_fd >= 0)
-		(void)pvio_eventfd_signal(vfu->intx.trigger_fd);
+	irq_signal(vfu, &vfu->intx.trigger_fd, "INTx");
 	pthread_mutex_unlock(&vfu->intx.lock);
 }
 
