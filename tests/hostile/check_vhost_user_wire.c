@@ -410,26 +410,8 @@ END_TEST
 
 /* --- U40 to U43: connections ---------------------------------------------- */
 
-/* U40: CLOSE after a bounded number of replies. */
-START_TEST(front_end_that_never_reads_is_dropped)
-{
-	struct vu_header h = header(VU_GET_FEATURES, VU_VERSION, 0);
-	int i, rc = 0;
-
-	hostile_connect();
-	for (i = 0; i < 1000000 && rc == 0; i++) {
-		ssize_t n = send(vu.fd, &h, sizeof(h),
-				 MSG_DONTWAIT | MSG_NOSIGNAL);
-
-		rc = n < 0 && errno != EAGAIN ? -errno : 0;
-		pvio_worker_step(rig.worker);
-	}
-	ck_assert(rc == -EPIPE || rc == -ECONNRESET);
-}
-END_TEST
-
-/* How many requests until the back-end gives up on one that does not read? */
-static unsigned int count_until_dropped(void)
+/* Ask, and do not read, until the socket is full; how often that was. */
+static unsigned int ask_until_full(void)
 {
 	struct vu_header h = header(VU_GET_FEATURES, VU_VERSION, 0);
 	unsigned int n;
@@ -439,24 +421,27 @@ static unsigned int count_until_dropped(void)
 			break;
 		rig_settle(&rig);
 	}
+	ck_assert_int_eq(errno, EAGAIN);
 	return n;
 }
+
+/* U40: one that never reads is held up, by itself, and missed when it goes. */
+START_TEST(front_end_that_never_reads_is_missed_when_it_goes)
+{
+	hostile_connect();
+	ask_until_full();
+	/* The fixture's end hangs up. */
+}
+END_TEST
 
 /* U40: one that reads late gets every reply. */
 START_TEST(front_end_that_reads_late_gets_every_reply)
 {
-	struct vu_header h = header(VU_GET_FEATURES, VU_VERSION, 0);
 	struct guest_vu_reply reply;
 	unsigned int i, n;
 
 	hostile_connect();
-	n = count_until_dropped() - 8;
-	guest_vu_close(&vu);
-	hostile_connect();
-	for (i = 0; i < n; i++) {
-		expect_ok(guest_vu_send_bytes(&vu, &h, sizeof(h), NULL, 0));
-		rig_settle(&rig);
-	}
+	n = ask_until_full();
 	for (i = 0; i < n; i++) {
 		expect_ok(guest_vu_receive(&vu, &reply, 5000));
 		ck_assert_uint_eq(reply.header.request, VU_GET_FEATURES);
@@ -618,7 +603,8 @@ int main(void)
 	tcase_add_test(tcase, fd_of_the_wrong_type_is_refused);
 	tcase_add_test(tcase, backend_channel_full_of_rubbish_is_harmless);
 	tcase_add_test(tcase, backend_channel_nobody_reads_is_bounded);
-	tcase_add_test(tcase, front_end_that_never_reads_is_dropped);
+	tcase_add_test(tcase,
+		       front_end_that_never_reads_is_missed_when_it_goes);
 	tcase_add_test(tcase, front_end_that_reads_late_gets_every_reply);
 	tcase_add_test(tcase, second_front_end_waits_for_the_first);
 	tcase_add_test(tcase, storm_of_connections_leaves_nothing_behind);

@@ -12,6 +12,13 @@
 /* Then others' events get their turn. */
 #define CONNECTION_MESSAGES_PER_TURN 16
 
+/* Read on, if nothing is in the way. */
+static void connection_read(struct pvio_connection *c)
+{
+	if (!c->is_busy && !c->is_closing && !pvio_stream_is_sending(c->stream))
+		event_add(c->read_event, NULL);
+}
+
 static void connection_set_deadline(struct pvio_connection *c)
 {
 	struct timeval tv = {
@@ -37,10 +44,14 @@ void pvio_connection_sent(struct pvio_connection *c, int rc)
 		pvio_connection_close(c);
 		return;
 	}
-	if (pvio_stream_is_sending(c->stream))
+	/* What asks for more replies waits in the socket meanwhile. */
+	if (pvio_stream_is_sending(c->stream) && !c->is_closing) {
+		event_del(c->read_event);
 		event_add(c->write_event, NULL);
+	}
 }
 
+/* Or the peer is gone: then the flush says so. */
 static void connection_writable(evutil_socket_t fd, short what, void *arg)
 {
 	struct pvio_connection *c = arg;
@@ -48,6 +59,7 @@ static void connection_writable(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	pvio_connection_sent(c, pvio_stream_flush(c->stream));
+	connection_read(c);
 }
 
 /* --- receiving ------------------------------------------------------------ */
@@ -60,7 +72,7 @@ void pvio_connection_done(struct pvio_connection *c)
 		pvio_worker_schedule(pvio_device_control(c->dev),
 				     &c->close_job);
 	else
-		event_add(c->read_event, NULL);
+		connection_read(c);
 }
 
 static void connection_ended(struct pvio_connection *c, int rc)
@@ -104,7 +116,8 @@ static void connection_readable(evutil_socket_t fd, short what, void *arg)
 		c->ops->handle(c);
 		if (c->is_busy)
 			event_del(c->read_event);
-		if (c->is_busy || c->is_closing)
+		if (c->is_busy || c->is_closing ||
+		    pvio_stream_is_sending(c->stream))
 			return;
 	}
 }

@@ -8,6 +8,10 @@
  *
  * READING and BUSY alternate: while a message waits for a queue's worker,
  * nothing more is read, so no two control calls of the device overlap.
+ *
+ * Nor is while the peer has not taken what was sent: one that asks faster than
+ * it reads the answers finds its socket full, and gets each of them; what waits
+ * here is the answer to one message.
  */
 #ifndef PVIO_STREAM_CONNECTION_H
 #define PVIO_STREAM_CONNECTION_H

@@ -97,8 +97,6 @@ int vfu_wire_receive(struct vfu_wire *wire)
 int vfu_wire_send(struct vfu_wire *wire, const struct vfu_header *header,
 		  const void *payload, size_t len, int fd)
 {
-	if (wire->stream.nr_queued >= VFU_MAX_QUEUED)
-		return -ENOBUFS;
 	return pvio_stream_send(&wire->stream, header, sizeof(*header), payload,
 				len, fd);
 }

@@ -17,8 +17,6 @@
 	(VFU_DEFAULT_MAX_XFER_BYTES + sizeof(struct vfu_region_access))
 /* What most messages need; a longer one has a buffer of its own. */
 #define VFU_SMALL_BYTES 4352
-/* Replies a client may leave unread before it loses its connection. */
-#define VFU_MAX_QUEUED 64
 
 struct vfu_message {
 	struct vfu_header header;
@@ -57,7 +55,7 @@ bool vfu_wire_is_partial(const struct vfu_wire *wire);
 
 /*
  * Send a message, or queue what the socket does not take.  @fd (borrowed) goes
- * with it unless -1.  -ENOBUFS: the peer does not read; or what sendmsg says.
+ * with it unless -1.  -ENOMEM, -EMFILE, or what sendmsg says.
  */
 int vfu_wire_send(struct vfu_wire *wire, const struct vfu_header *header,
 		  const void *payload, size_t len, int fd);

@@ -77,8 +77,6 @@ int vu_wire_receive(struct vu_wire *wire)
 int vu_wire_send(struct vu_wire *wire, const struct vu_header *header,
 		 const void *payload, int fd)
 {
-	if (wire->stream.nr_queued >= VU_MAX_QUEUED)
-		return -ENOBUFS;
 	return pvio_stream_send(&wire->stream, header, sizeof(*header), payload,
 				header->size, fd);
 }

@@ -13,8 +13,6 @@
  * connection before its payload is read.
  */
 #define VU_MAX_PAYLOAD_BYTES 4096
-/* Replies a front-end may leave unread before it loses its connection. */
-#define VU_MAX_QUEUED 32
 
 struct vu_message {
 	struct vu_header header;
@@ -56,7 +54,7 @@ bool vu_wire_is_partial(const struct vu_wire *wire);
 
 /*
  * Send a message, or queue what the socket does not take.  @fd (borrowed) goes
- * with it unless -1.  -ENOBUFS: the peer does not read; or what sendmsg says.
+ * with it unless -1.  -ENOMEM, -EMFILE, or what sendmsg says.
  */
 int vu_wire_send(struct vu_wire *wire, const struct vu_header *header,
 		 const void *payload, int fd);
