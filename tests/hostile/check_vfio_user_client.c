@@ -179,6 +179,111 @@ START_TEST(client_that_vanishes_at_any_byte_leaves_nothing)
 }
 END_TEST
 
+/* --- interrupts between two connections ----------------------------------- */
+
+#define MSIX_DISABLE (VFU_IRQ_DATA_NONE | VFU_IRQ_ACTION_TRIGGER)
+
+/* Queue 0 serves, with vector 0, which the guest has not enabled. */
+static void serve_with_messages(int event)
+{
+	hostile_ready();
+	hostile_negotiate();
+	memset(rig.mem.region[0].host, 0, 0x4000);
+	expect_ok(guest_vfu_set_irqs(&vfu, IRQ_ASSIGN, VFU_IRQ_MSIX, 0, 1,
+				     &event, 1));
+	common_write(VIRTIO_PCI_COMMON_Q_SELECT, 0, 2);
+	common_write(VIRTIO_PCI_COMMON_Q_MSIX, 0, 2);
+	hostile_start_ring(RIG_RAM_GPA);
+	hostile_expect_served(0);
+}
+
+static uint64_t event_count(int event)
+{
+	uint64_t count = 0;
+
+	rig_settle(&rig);
+	if (read(event, &count, sizeof(count)) < 0)
+		ck_assert_int_eq(errno, EAGAIN);
+	return count;
+}
+
+/* The client returns, and maps memory before it sets its eventfd. */
+START_TEST(message_between_memory_and_eventfd_is_not_lost)
+{
+	int event = hostile_eventfd();
+
+	serve_with_messages(event);
+	ck_assert_uint_eq(event_count(event), 1);
+	hostile_hang_up();
+	hostile_ready();
+	hostile_expect_served(1);
+	ck_assert_uint_eq(event_count(event), 0);
+	expect_ok(guest_vfu_set_irqs(&vfu, IRQ_ASSIGN, VFU_IRQ_MSIX, 0, 1,
+				     &event, 1));
+	ck_assert_uint_eq(event_count(event), 1);
+	close(event);
+}
+END_TEST
+
+/* What a client can do to have the line again, whoever it was used messages. */
+static void begin_anew(int how, int line)
+{
+	switch (how) {
+	case 0:
+		expect_ok(guest_vfu_set_irqs(&vfu, MSIX_DISABLE, VFU_IRQ_MSIX,
+					     0, 0, NULL, 0));
+		break;
+	case 1:
+		expect_ok(guest_vfu_reset(&vfu));
+		break;
+	case 2:
+		pvio_device_stop(rig.dev);
+		rig_start(&rig);
+		hostile_hang_up();
+		hostile_ready();
+		break;
+	}
+	expect_ok(guest_vfu_set_irqs(&vfu, IRQ_ASSIGN, VFU_IRQ_INTX, 0, 1,
+				     &line, 1));
+	hostile_negotiate();
+	memset(rig.mem.region[0].host, 0, 0x4000);
+	hostile_start_ring(RIG_RAM_GPA);
+}
+
+START_TEST(line_is_used_by_a_client_that_begins_anew)
+{
+	int event = hostile_eventfd(), line = hostile_eventfd();
+
+	serve_with_messages(event);
+	hostile_hang_up();
+	hostile_ready();
+	begin_anew(_i, line);
+	hostile_expect_served(0);
+	ck_assert_uint_eq(event_count(line), 1);
+	close(event);
+	close(line);
+}
+END_TEST
+
+/* As with a device that is passed through: a reset takes no eventfd away. */
+START_TEST(messages_go_on_after_a_reset)
+{
+	int event = hostile_eventfd();
+
+	serve_with_messages(event);
+	ck_assert_uint_eq(event_count(event), 1);
+	expect_ok(guest_vfu_reset(&vfu));
+	hostile_negotiate();
+	memset(rig.mem.region[0].host, 0, 0x4000);
+	common_write(VIRTIO_PCI_COMMON_Q_SELECT, 0, 2);
+	common_write(VIRTIO_PCI_COMMON_Q_MSIX, 0, 2);
+	hostile_start_ring(RIG_RAM_GPA);
+	hostile_expect_served(0);
+	ck_assert_uint_eq(event_count(event), 1);
+	close(event);
+}
+END_TEST
+
 int main(void)
 {
 	const struct hostile_test tests[] = {
@@ -188,6 +293,9 @@ int main(void)
 		{ second_client_is_served_after_the_first, 0 },
 		{ client_that_vanishes_at_any_byte_leaves_nothing,
 		  NR_LAST_WORDS },
+		{ message_between_memory_and_eventfd_is_not_lost, 0 },
+		{ line_is_used_by_a_client_that_begins_anew, 4 },
+		{ messages_go_on_after_a_reset, 0 },
 	};
 
 	return hostile_main("vfio_user_client", setup, teardown, tests,

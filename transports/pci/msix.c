@@ -130,6 +130,17 @@ int pvio_msix_set_fd(struct pvio_msix *msix, unsigned int vector, int fd)
 	return 0;
 }
 
+bool pvio_msix_has_fd(struct pvio_msix *msix, unsigned int vector)
+{
+	struct pvio_msix_vector *v = &msix->vector[vector];
+	bool has_fd;
+
+	pthread_mutex_lock(&v->lock);
+	has_fd = v->fd >= 0;
+	pthread_mutex_unlock(&v->lock);
+	return has_fd;
+}
+
 /* --- masks and the host -------------------------------------------------- */
 
 static void msix_tell(struct pvio_msix *msix, unsigned int vector,

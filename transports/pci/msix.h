@@ -61,6 +61,7 @@ void pvio_msix_fire(struct pvio_msix *msix, unsigned int vector);
 void pvio_msix_control(struct pvio_msix *msix, bool enable, bool mask_all);
 /* Takes a duplicate of @fd; -1: none.  -EINVAL, -EMFILE. */
 int pvio_msix_set_fd(struct pvio_msix *msix, unsigned int vector, int fd);
+bool pvio_msix_has_fd(struct pvio_msix *msix, unsigned int vector);
 void pvio_msix_get(struct pvio_msix *msix, unsigned int vector,
 		   struct pvio_pci_vector *now);
 /* BAR 0: 4 or 8 bytes, aligned; the rest reads 0xff and is dropped. */

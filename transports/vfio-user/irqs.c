@@ -6,7 +6,11 @@
  * no eventfd, and pends meanwhile; so one is never masked by a message.
  * Messages are in use from the client's first word of them, or the guest's
  * enabling them in the capability, until neither holds: clients take eventfds
- * away and set them again while the guest has them enabled.
+ * away and set them again while the guest has them enabled.  The client's word
+ * outlives its connection, since who returns may map memory first, and what is
+ * served before it sets its eventfds has to pend.  It is taken back by disabling
+ * all of the index; and, unless vectors have eventfds then, by one for INTx or
+ * by a reset.
  *
  * INTx.  The eventfd is written when the line goes up, and the line is masked by
  * that until the client unmasks it, by a message or by an eventfd of its own
@@ -157,6 +161,21 @@ static void msix_set_used(struct vfu *vfu, bool is_used)
 	vfu_irqs_route(vfu);
 }
 
+static bool msix_has_fd(struct vfu *vfu)
+{
+	unsigned int i;
+
+	for (i = 0; i < vfu->pci.msix.nr; i++)
+		if (pvio_msix_has_fd(&vfu->pci.msix, i))
+			return true;
+	return false;
+}
+
+void vfu_irqs_review(struct vfu *vfu)
+{
+	msix_set_used(vfu, vfu->has_msix && msix_has_fd(vfu));
+}
+
 static void msix_drop(struct vfu *vfu)
 {
 	unsigned int i;
@@ -191,7 +210,6 @@ void vfu_irqs_drop(struct vfu *vfu)
 	intx_set_trigger(vfu, -1);
 	(void)intx_set_unmask(vfu, -1);
 	msix_drop(vfu);
-	msix_set_used(vfu, false);
 	other_set(vfu, VFU_IRQ_ERR, -1);
 	other_set(vfu, VFU_IRQ_REQ, -1);
 }
@@ -335,6 +353,9 @@ static int irqs_intx(struct vfu_session *s, const struct vfu_irq_set *set,
 			return rc;
 		if (set->flags & VFU_IRQ_ACTION_UNMASK)
 			return intx_set_unmask(vfu, fd);
+		/* Who wants the line has done with messages. */
+		if (fd >= 0)
+			vfu_irqs_review(vfu);
 		intx_set_trigger(vfu, fd);
 		return VFU_DONE;
 	}

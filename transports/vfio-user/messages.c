@@ -57,10 +57,18 @@ static int get_info(struct vfu_session *s, struct vfu_message *msg)
 	return VFU_REPLIED;
 }
 
+static void is_reset(void *arg, int rc)
+{
+	struct vfu_session *s = arg;
+
+	vfu_irqs_review(s->vfu);
+	vfu_message_done(s, rc);
+}
+
 static int reset(struct vfu_session *s, struct vfu_message *msg)
 {
 	(void)msg;
-	pci_reset(&s->vfu->pci, vfu_done, s);
+	pci_reset(&s->vfu->pci, is_reset, s);
 	return VFU_LATER;
 }
 

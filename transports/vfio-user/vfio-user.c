@@ -154,9 +154,11 @@ void vfu_session_gone(struct vfu *vfu)
 
 	vfu->stop_done = NULL;
 	pvio_endpoint_again(&vfu->endpoint);
+	if (!done)
+		return;
 	/* Who stops a device resets it, and with it what shows it. */
-	if (done)
-		pci_reset(&vfu->pci, done, vfu->stop_arg);
+	vfu_irqs_review(vfu);
+	pci_reset(&vfu->pci, done, vfu->stop_arg);
 }
 
 static void vfu_stop(void *transport, pvio_done_fn *done, void *arg)

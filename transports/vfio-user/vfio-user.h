@@ -166,6 +166,8 @@ void vfu_irqs_fini(struct vfu *vfu);
 void vfu_irqs_drop(struct vfu *vfu);
 /* Configuration space was written: messages, or the line? */
 void vfu_irqs_route(struct vfu *vfu);
+/* The client begins anew: messages are in use only if it takes some. */
+void vfu_irqs_review(struct vfu *vfu);
 int vfu_get_irq_info(struct vfu_session *s, struct vfu_message *msg);
 int vfu_set_irqs(struct vfu_session *s, struct vfu_message *msg);
 
