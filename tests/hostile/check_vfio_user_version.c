@@ -3,6 +3,7 @@
  * check_vfio_user_version.c - the first message of a hostile vfio-user client
  */
 #include "tests/hostile/vfio-user-hostile.h"
+#include "transports/vfio-user/vfio-user.h"
 
 /* --- F02: before VERSION, and after -------------------------------------- */
 
@@ -250,6 +251,21 @@ START_TEST(version_reply_fits_into_what_qemu_sends)
 }
 END_TEST
 
+/* F08: what is silent about it promises 65535. */
+START_TEST(version_reply_says_how_many_maps_there_may_be)
+{
+	struct guest_vfu_reply reply;
+	char wanted[32];
+
+	snprintf(wanted, sizeof(wanted), "\"max_dma_maps\":%u", VFU_MAX_DMA);
+	hostile_dial();
+	expect_ok(tell_version(0, 0, guest_vfu_capabilities,
+			       strlen(guest_vfu_capabilities) + 1));
+	expect_ok(guest_vfu_receive(&vfu, &reply, 5000));
+	ck_assert_ptr_nonnull(strstr((char *)reply.bytes + 4, wanted));
+}
+END_TEST
+
 int main(void)
 {
 	const struct hostile_test tests[] = {
@@ -265,6 +281,7 @@ int main(void)
 		{ json_that_is_deep_or_long_closes, 8 },
 		{ json_of_a_megabyte_closes, 0 },
 		{ version_reply_fits_into_what_qemu_sends, 0 },
+		{ version_reply_says_how_many_maps_there_may_be, 0 },
 	};
 
 	return hostile_main("vfio_user_version", setup, teardown, tests,

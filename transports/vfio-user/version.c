@@ -110,8 +110,8 @@ static void version_reply(struct vfu_session *s)
 
 	n = snprintf(reply.json, sizeof(reply.json),
 		     "{\"capabilities\":{\"max_msg_fds\":%u,"
-		     "\"max_data_xfer_size\":%u}}",
-		     VFU_MAX_MSG_FDS, VFU_MAX_XFER_BYTES);
+		     "\"max_data_xfer_size\":%u,\"max_dma_maps\":%u}}",
+		     VFU_MAX_MSG_FDS, VFU_MAX_XFER_BYTES, VFU_MAX_DMA);
 	vfu_reply(s, &reply, sizeof(reply.version) + (size_t)n + 1, -1);
 }
 
