@@ -3,6 +3,7 @@
  * check_vfio_user_memory.c - memory as a hostile vfio-user client maps it
  */
 #include "tests/hostile/vfio-user-hostile.h"
+#include "transports/vfio-user/vfio-user.h"
 
 /* Where nothing of the rig's is. */
 #define FREE_GPA  0x200000000ull
@@ -158,6 +159,54 @@ START_TEST(too_many_maps_are_refused)
 	expect_ok(guest_vfu_dma_unmap(&vfu, 0, FREE_GPA, 0x1000));
 	expect_ok(guest_vfu_dma_map(&vfu, DMA_RW, FREE_GPA, 0x1000, fd, 0));
 	hostile_expect_served(1);
+	close(fd);
+}
+END_TEST
+
+/* Ranges of one file share its mapping; files there may be so many. */
+START_TEST(too_many_files_are_refused)
+{
+	const uint64_t far = FREE_GPA + 0x1000 * VFU_MAX_FILES;
+	int fd = hostile_memfd(2 * 0x1000);
+	unsigned int nr;
+
+	hostile_serving();
+	/* The rig's own region is one, and this is another. */
+	expect_ok(guest_vfu_dma_map(&vfu, DMA_RW, far, 0x1000, fd, 0));
+	for (nr = rig.mem.nr + 1; nr < VFU_MAX_FILES; nr++) {
+		int one = hostile_memfd(0x1000);
+
+		expect_ok(guest_vfu_dma_map(
+			&vfu, DMA_RW, FREE_GPA + nr * 0x1000, 0x1000, one, 0));
+		close(one);
+	}
+	expect_ok(guest_vfu_dma_map(&vfu, DMA_RW, far + 0x1000, 0x1000, fd,
+				    0x1000));
+	close(fd);
+	fd = hostile_memfd(0x1000);
+	expect_refused(ENOSPC, guest_vfu_dma_map(&vfu, DMA_RW, far + 0x2000,
+						 0x1000, fd, 0));
+	/* One goes when none of its ranges is left. */
+	expect_ok(guest_vfu_dma_unmap(&vfu, 0, far, 0x1000));
+	expect_refused(ENOSPC, guest_vfu_dma_map(&vfu, DMA_RW, far + 0x2000,
+						 0x1000, fd, 0));
+	expect_ok(guest_vfu_dma_unmap(&vfu, 0, far + 0x1000, 0x1000));
+	expect_ok(guest_vfu_dma_map(&vfu, DMA_RW, far + 0x2000, 0x1000, fd, 0));
+	hostile_expect_served(0);
+	close(fd);
+}
+END_TEST
+
+/* A page of it would cost all of its addresses. */
+START_TEST(file_that_is_too_large_is_refused)
+{
+	int fd = hostile_memfd(VFU_MAX_FILE_BYTES);
+
+	/* What the rig has mapped is too much beside it. */
+	hostile_serving();
+	expect_refused(ENOSPC, guest_vfu_dma_map(&vfu, DMA_RW, FREE_GPA, 0x1000,
+						 fd, 0));
+	hostile_expect_served(0);
 	close(fd);
 }
 END_TEST
@@ -399,6 +448,8 @@ int main(void)
 		{ fd_that_is_no_file_is_refused, 0 },
 		{ map_of_two_files_is_refused, 0 },
 		{ too_many_maps_are_refused, 2 },
+		{ too_many_files_are_refused, 0 },
+		{ file_that_is_too_large_is_refused, 0 },
 		{ file_that_shrinks_is_survived, 0 },
 		{ read_only_memory_is_not_written, 0 },
 		{ file_opened_for_reading_is_refused_or_not_written, 0 },

@@ -9,7 +9,8 @@
  * requests while it holds the lock that a vCPU, which waits for us, has too.
  *
  * Of a file all is mapped at once, and every range of it that the client maps is
- * part of that: a vIOMMU cuts memory into thousands of pages.  Ranges that lie
+ * part of that: a vIOMMU cuts memory into thousands of pages.  How many files,
+ * and how large, is limited: other clients' devices may share the process.  Ranges that lie
  * side by side both in the file and for the guest become one region again, so
  * that a ring may span them.
  *
@@ -30,6 +31,64 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+
+/* --- files ---------------------------------------------------------------- */
+
+/* That of which [@offset, @offset + @size) is mapped already; NULL: none is. */
+static struct vfu_file *file_find(const struct vfu_session *s,
+				  const struct stat *st, int prot,
+				  uint64_t offset, uint64_t size)
+{
+	struct pvio_list *node;
+	struct vfu_file *file;
+
+	pvio_list_for_each(node, &s->files) {
+		file = pvio_list_entry(node, struct vfu_file, node);
+		if (file->dev == st->st_dev && file->ino == st->st_ino &&
+		    file->prot == prot &&
+		    pvio_range_ok(offset, size,
+				  pvio_mapping_size(file->mapping)) &&
+		    !pvio_mapping_is_lost(file->mapping))
+			return file;
+	}
+	return NULL;
+}
+
+static int file_create(struct vfu_session *s, const struct stat *st, int prot,
+		       int fd, struct vfu_file **out)
+{
+	struct vfu_file *file;
+	int rc;
+
+	file = calloc(1, sizeof(*file));
+	if (!file)
+		return -ENOMEM;
+	rc = pvio_mapping_create(fd, 0, (uint64_t)st->st_size, prot,
+				 &file->mapping);
+	if (rc < 0) {
+		free(file);
+		return rc;
+	}
+	file->dev = st->st_dev;
+	file->ino = st->st_ino;
+	file->prot = prot;
+	pvio_list_add_tail(&s->files, &file->node);
+	s->nr_files++;
+	s->file_bytes += pvio_mapping_size(file->mapping);
+	*out = file;
+	return 0;
+}
+
+static void file_put(struct vfu_session *s, struct vfu_file *file)
+{
+	if (!file || --file->nr_dma > 0)
+		return;
+	pvio_list_del(&file->node);
+	s->nr_files--;
+	s->file_bytes -= pvio_mapping_size(file->mapping);
+	pvio_mapping_put(file->mapping);
+	free(file);
+}
 
 /* --- the list ------------------------------------------------------------- */
 
@@ -57,7 +116,7 @@ bool vfu_dma_is_out_of_reach(const struct vfu_session *s, uint64_t iova,
 	if (last < iova)
 		last = UINT64_MAX;
 	for (; i < s->nr_dma && s->dma[i].iova <= last; i++)
-		if (!s->dma[i].mapping)
+		if (!s->dma[i].file)
 			return true;
 	return false;
 }
@@ -90,18 +149,18 @@ static void dma_remove(struct vfu_session *s, unsigned int first,
 	s->nr_dma -= nr;
 }
 
-static void dma_put(struct vfu_dma *dma, unsigned int nr)
+static void dma_put(struct vfu_session *s, struct vfu_dma *dma, unsigned int nr)
 {
 	unsigned int i;
 
 	for (i = 0; i < nr; i++)
-		pvio_mapping_put(dma[i].mapping);
+		file_put(s, dma[i].file);
 }
 
 void vfu_dma_fini(struct vfu_session *s)
 {
 	if (s->nr_dma > 0)
-		dma_put(s->dma, s->nr_dma);
+		dma_put(s, s->dma, s->nr_dma);
 	free(s->dma);
 	s->dma = NULL;
 	s->nr_dma = s->room = 0;
@@ -113,7 +172,8 @@ void vfu_dma_fini(struct vfu_session *s)
 static bool dma_adjoins(const struct pvio_region *r,
 			const struct vfu_dma *next)
 {
-	return r->mapping == next->mapping && r->gpa + r->size == next->iova &&
+	return r->mapping == next->file->mapping &&
+	       r->gpa + r->size == next->iova &&
 	       r->offset + r->size == next->offset;
 }
 
@@ -128,7 +188,7 @@ static int dma_build_map(const struct vfu_session *s, struct pvio_map **map)
 	if (!r)
 		return -ENOMEM;
 	for (i = 0; i < s->nr_dma; i++, d++) {
-		if (!d->mapping)
+		if (!d->file)
 			continue;
 		if (nr > 0 && dma_adjoins(&r[nr - 1], d)) {
 			r[nr - 1].size += d->size;
@@ -136,7 +196,7 @@ static int dma_build_map(const struct vfu_session *s, struct pvio_map **map)
 		}
 		r[nr].gpa = d->iova;
 		r[nr].size = d->size;
-		r[nr].mapping = d->mapping;
+		r[nr].mapping = d->file->mapping;
 		r[nr].offset = d->offset;
 		nr++;
 	}
@@ -202,39 +262,42 @@ static void map_is_set(struct vfu_session *s, int rc)
 	if (rc < 0) {
 		memcpy(&m, s->wire.message.payload, sizeof(m));
 		i = dma_find(s, m.iova);
-		dma_put(&s->dma[i], 1);
+		dma_put(s, &s->dma[i], 1);
 		dma_remove(s, i, 1);
 	}
 	vfu_message_done(s, rc);
 }
 
-/* Map the file of @d, or share what is mapped of it.  -errno. */
-static int map_open(const struct vfu_session *s, struct vfu_dma *d, int fd)
+/* Map the file of @d, or share what is mapped of it.  -errno, logged. */
+static int map_open(struct vfu_session *s, struct vfu_dma *d, int prot, int fd)
 {
-	const struct vfu_dma *other = s->dma;
-	unsigned int i;
 	struct stat st;
+	int rc = 0;
 
 	if (fstat(fd, &st) < 0)
-		return -errno;
-	if (!pvio_range_ok(d->offset, d->size, (uint64_t)st.st_size))
-		return -EINVAL;
-	d->dev = st.st_dev;
-	d->ino = st.st_ino;
-	for (i = 0; i < s->nr_dma; i++, other++) {
-		if (!other->mapping || other->dev != d->dev ||
-		    other->ino != d->ino ||
-		    other->prot != d->prot ||
-		    !pvio_range_ok(d->offset, d->size,
-				   pvio_mapping_size(other->mapping)) ||
-		    pvio_mapping_is_lost(other->mapping))
-			continue;
-		d->mapping = other->mapping;
-		pvio_mapping_get(d->mapping);
-		return 0;
+		rc = -errno;
+	else if (!pvio_range_ok(d->offset, d->size, (uint64_t)st.st_size))
+		rc = -EINVAL;
+	if (rc < 0)
+		return vfu_refuse(s, rc, "%s", strerror(-rc));
+	d->file = file_find(s, &st, prot, d->offset, d->size);
+	if (!d->file) {
+		if (s->nr_files >= VFU_MAX_FILES ||
+		    !pvio_range_ok(s->file_bytes, (uint64_t)st.st_size,
+				   VFU_MAX_FILE_BYTES))
+			return vfu_refuse(s, -ENOSPC,
+					  "%u files, %llu MiB, are mapped, "
+					  "this has %llu MiB",
+					  s->nr_files,
+					  (unsigned long long)s->file_bytes >>
+						  20,
+					  (unsigned long long)st.st_size >> 20);
+		rc = file_create(s, &st, prot, fd, &d->file);
+		if (rc < 0)
+			return vfu_refuse(s, rc, "%s", strerror(-rc));
 	}
-	return pvio_mapping_create(fd, 0, (uint64_t)st.st_size, d->prot,
-				   &d->mapping);
+	d->file->nr_dma++;
+	return 0;
 }
 
 static void map_insert(struct vfu_session *s, const struct vfu_dma *d)
@@ -248,9 +311,9 @@ static void map_insert(struct vfu_session *s, const struct vfu_dma *d)
 
 int vfu_dma_map(struct vfu_session *s, struct vfu_message *msg)
 {
-	struct vfu_dma d = { .mapping = NULL };
+	struct vfu_dma d = { .file = NULL };
 	struct vfu_dma_map m;
-	int rc;
+	int rc, prot;
 
 	memcpy(&m, msg->payload, sizeof(m));
 	rc = map_check(s, &m);
@@ -259,20 +322,23 @@ int vfu_dma_map(struct vfu_session *s, struct vfu_message *msg)
 	d.iova = m.iova;
 	d.size = m.size;
 	d.offset = m.offset;
-	d.prot = (m.flags & VFU_DMA_READABLE ? PROT_READ : 0) |
-		 (m.flags & VFU_DMA_WRITABLE ? PROT_WRITE : 0);
+	prot = (m.flags & VFU_DMA_READABLE ? PROT_READ : 0) |
+	       (m.flags & VFU_DMA_WRITABLE ? PROT_WRITE : 0);
 	rc = dma_make_room(s);
-	if (rc == 0 && msg->fds.nr > 0)
-		rc = map_open(s, &d, msg->fds.fd[0]);
 	if (rc < 0)
 		return vfu_refuse(s, rc, "%s", strerror(-rc));
+	if (msg->fds.nr > 0) {
+		rc = map_open(s, &d, prot, msg->fds.fd[0]);
+		if (rc < 0)
+			return rc;
+	}
 	map_insert(s, &d);
-	if (!d.mapping)
+	if (!d.file)
 		return VFU_DONE;
 	rc = dma_apply(s, map_is_set);
 	if (rc < 0) {
 		dma_remove(s, dma_find(s, d.iova), 1);
-		dma_put(&d, 1);
+		dma_put(s, &d, 1);
 		return vfu_refuse(s, rc, "%s", strerror(-rc));
 	}
 	return VFU_LATER;
@@ -283,7 +349,7 @@ int vfu_dma_map(struct vfu_session *s, struct vfu_message *msg)
 static void gone_put(struct vfu_session *s)
 {
 	if (s->nr_gone > 0)
-		dma_put(s->gone, s->nr_gone);
+		dma_put(s, s->gone, s->nr_gone);
 	free(s->gone);
 	s->gone = NULL;
 	s->nr_gone = 0;
@@ -351,13 +417,13 @@ static int unmap_find(struct vfu_session *s, const struct vfu_dma_unmap *u,
 }
 
 /* Of those that came without a file the device knows nothing. */
-static bool dma_has_mapping(const struct vfu_session *s, unsigned int first,
-			    unsigned int nr)
+static bool dma_has_file(const struct vfu_session *s, unsigned int first,
+			 unsigned int nr)
 {
 	unsigned int i;
 
 	for (i = 0; i < nr; i++)
-		if (s->dma[first + i].mapping)
+		if (s->dma[first + i].file)
 			return true;
 	return false;
 }
@@ -385,7 +451,7 @@ int vfu_dma_unmap(struct vfu_session *s, struct vfu_message *msg)
 		if (rc < 0)
 			return rc;
 	}
-	if (!dma_has_mapping(s, first, nr)) {
+	if (!dma_has_file(s, first, nr)) {
 		dma_remove(s, first, nr);
 		unmap_reply(s);
 		return VFU_REPLIED;

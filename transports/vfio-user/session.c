@@ -153,6 +153,7 @@ int vfu_session_create(void *arg, int fd)
 	s->vfu = vfu;
 	s->dev = vfu->dev;
 	s->max_fds = VFU_DEFAULT_MAX_FDS;
+	pvio_list_init(&s->files);
 	vfu_wire_init(&s->wire, fd);
 	vfu->session = s;
 	rc = pvio_connection_init(&s->connection, &session_ops, vfu->dev,

@@ -56,14 +56,30 @@ enum vfu_answer {
 #define VFU_MAX_DMA	   8192
 static_assert(VFU_MAX_DMA <= PVIO_MAP_MANY_REGIONS, "all are in one map");
 
+/*
+ * What one client may have of a process that others share: each file costs it
+ * a descriptor and one of the 4096 ranges whose faults it survives
+ * (core/memory-sigbus.c), its bytes some of 2^47 of address space.  QEMU has a
+ * file for each module of RAM, of which ACPI knows 256 at most.
+ */
+#define VFU_MAX_FILES	   256
+#define VFU_MAX_FILE_BYTES (1ULL << 44)
+
+/* A file of the client's, mapped as a whole. */
+struct vfu_file {
+	struct pvio_list node;
+	struct pvio_mapping *mapping; /* reference */
+	uint64_t dev, ino;
+	int prot;	     /* what the client lets us do there */
+	unsigned int nr_dma; /* ranges of it; with the last it goes */
+};
+
 /* A range of what the client calls memory. */
 struct vfu_dma {
 	uint64_t iova, size;
-	/* Reference; NULL: out of reach, since it came without a file. */
-	struct pvio_mapping *mapping;
-	uint64_t offset;      /* in the mapping, which is all of the file */
-	uint64_t dev, ino;    /* the file */
-	int prot;	      /* what the client lets us do there */
+	/* Borrowed; NULL: out of reach, since it came without a file. */
+	struct vfu_file *file;
+	uint64_t offset; /* in the file */
 };
 
 struct vfu_session {
@@ -78,6 +94,9 @@ struct vfu_session {
 
 	struct vfu_dma *dma; /* [nr_dma] of [room], owned; sorted, disjoint */
 	unsigned int nr_dma, room;
+	struct pvio_list files; /* [nr_files], owned by the ranges of them */
+	unsigned int nr_files;
+	uint64_t file_bytes;	  /* of all of them */
 	struct pvio_map *new_map; /* while set_memory is under way */
 	void (*memory_then)(struct vfu_session *s, int rc);
 	void (*drop_then)(struct vfu_session *s, int rc);
