@@ -465,6 +465,51 @@ START_TEST(line_eventfd_that_blocks_is_let_go)
 }
 END_TEST
 
+/* ERR and REQ: what the client fires reaches its eventfd, if that is set. */
+START_TEST(error_and_request_are_fired_by_the_client)
+{
+	const uint32_t index = _i ? VFU_IRQ_REQ : VFU_IRQ_ERR;
+	struct {
+		struct vfu_irq_set set;
+		uint8_t is_meant;
+	} msg = { { .argsz = sizeof(msg.set),
+		    .flags = VFU_IRQ_DATA_BOOL | VFU_IRQ_ACTION_TRIGGER,
+		    .index = index,
+		    .count = 1 },
+		  0 };
+	const size_t bytes = sizeof(msg.set) + 1;
+	int fd = hostile_eventfd();
+	uint64_t count;
+
+	hostile_connect();
+	expect_ok(guest_vfu_set_irqs(&vfu, IRQ_FIRE, index, 0, 1, NULL, 0));
+	expect_ok(guest_vfu_set_irqs(&vfu, IRQ_ASSIGN, index, 0, 1, &fd, 1));
+	expect_ok(guest_vfu_tell(&vfu, VFU_SET_IRQS, &msg, bytes, NULL, 0));
+	ck_assert_int_eq(read(fd, &count, sizeof(count)), -1);
+	msg.is_meant = 1;
+	expect_ok(guest_vfu_tell(&vfu, VFU_SET_IRQS, &msg, bytes, NULL, 0));
+	expect_ok(guest_vfu_set_irqs(&vfu, IRQ_FIRE, index, 0, 1, NULL, 0));
+	ck_assert_int_eq(read(fd, &count, sizeof(count)), sizeof(count));
+	ck_assert_uint_eq(count, 2);
+	close(fd);
+}
+END_TEST
+
+START_TEST(error_eventfd_that_blocks_is_let_go)
+{
+	const uint32_t index = _i ? VFU_IRQ_REQ : VFU_IRQ_ERR;
+	unsigned int before;
+	int fd;
+
+	hostile_connect();
+	fd = set_blocking_eventfd(index);
+	before = rig_count_fds();
+	expect_ok(guest_vfu_set_irqs(&vfu, IRQ_FIRE, index, 0, 1, NULL, 0));
+	ck_assert_uint_eq(rig_count_fds(), before - 1);
+	close(fd);
+}
+END_TEST
+
 /* A read may block, since the client can take O_NONBLOCK away: there is none. */
 START_TEST(unmask_eventfd_is_not_read)
 {
@@ -644,6 +689,8 @@ int main(void)
 		{ set_irqs_is_all_or_nothing, 0 },
 		{ full_and_blocking_eventfd_blocks_nobody, 0 },
 		{ line_eventfd_that_blocks_is_let_go, 2 },
+		{ error_and_request_are_fired_by_the_client, 2 },
+		{ error_eventfd_that_blocks_is_let_go, 2 },
 		{ unmask_eventfd_is_not_read, 0 },
 		{ features_and_migration_are_refused, 0 },
 		{ doorbells_by_descriptor_are_refused, 0 },

@@ -372,7 +372,7 @@ static int irqs_intx(struct vfu_session *s, const struct vfu_irq_set *set,
 	return VFU_DONE;
 }
 
-/* Errors and requests to let go: there are none, so nobody will hear of them. */
+/* Errors and requests to let go: only who asks for one hears of it. */
 static int irqs_other(struct vfu_session *s, const struct vfu_irq_set *set,
 		      const struct vfu_message *msg)
 {
@@ -384,6 +384,10 @@ static int irqs_other(struct vfu_session *s, const struct vfu_irq_set *set,
 	if (!(set->flags & VFU_IRQ_DATA_EVENTFD)) {
 		if (set->count == 0)
 			other_set(s->vfu, set->index, -1);
+		else if (irqs_has(set, msg, 0))
+			irq_signal(s->vfu,
+				   &s->vfu->other_fd[set->index - VFU_IRQ_ERR],
+				   set->index == VFU_IRQ_ERR ? "ERR" : "REQ");
 		return VFU_DONE;
 	}
 	rc = irqs_take_fd(s, msg, &fd);

@@ -133,7 +133,7 @@ struct vfu {
 
 	struct vfu_intx intx;
 	bool has_msix;	    /* the client says so: see irqs.c */
-	int other_fd[2];    /* ERR, REQ: owned, or -1; never written */
+	int other_fd[2];    /* ERR, REQ: owned, or -1; written on request */
 
 	struct vfu_session *session; /* owned; NULL: nobody connected */
 	uint64_t sessions, messages, refused;
