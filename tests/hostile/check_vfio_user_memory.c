@@ -338,6 +338,10 @@ static const struct unmap_case {
 	{ 0, 0, 0, 24 },
 	{ RIG_RAM_GPA, UINT64_MAX, 0, 24 },
 	{ UINT64_MAX, 2, 0, 24 },
+	/* nothing is there, and not a whole number of pages */
+	{ FREE_GPA + 1, 0x1000, 0, 24 },
+	{ FREE_GPA, 0x1001, 0, 24 },
+	{ FREE_GPA + 512, 512, 0, 24 },
 	/* all, and yet some */
 	{ RIG_RAM_GPA, RIG_RAM_BYTES, VFU_DMA_UNMAP_ALL, 24 },
 	{ 0, 1, VFU_DMA_UNMAP_ALL, 24 },

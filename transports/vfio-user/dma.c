@@ -441,7 +441,8 @@ int vfu_dma_unmap(struct vfu_session *s, struct vfu_message *msg)
 		return vfu_refuse(s, -EINVAL, "argsz %u, flags 0x%x", u.argsz,
 				  u.flags);
 	if (is_all ? u.iova || u.size
-		   : u.size == 0 || u.size - 1 > UINT64_MAX - u.iova)
+		   : u.size == 0 || (u.iova | u.size) & (VFU_PAGE_BYTES - 1) ||
+			     u.size - 1 > UINT64_MAX - u.iova)
 		return vfu_refuse(s, -EINVAL, "0x%llx bytes at 0x%llx%s",
 				  (unsigned long long)u.size,
 				  (unsigned long long)u.iova,
