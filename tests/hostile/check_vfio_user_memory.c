@@ -18,6 +18,7 @@ static const struct map_case {
 	/* sizes and wraps */
 	{ FREE_GPA, 0, 0, DMA_RW, 32 },
 	{ UINT64_MAX - 0xfff, 0x2000, 0, DMA_RW, 32 },
+	{ UINT64_MAX - 0xfff, 0x1000, 0, DMA_RW, 32 },
 	{ FREE_GPA, UINT64_MAX - 0xfff, 0, DMA_RW, 32 },
 	{ 0x1000, UINT64_MAX, 0, DMA_RW, 32 },
 	{ FREE_GPA, MAP_BYTES, UINT64_MAX - 0xfff, DMA_RW, 32 },
@@ -59,6 +60,22 @@ START_TEST(map_that_makes_no_sense_is_refused)
 	hostile_serving();
 	expect_refused(EINVAL, tell_map(&bad_maps[_i], &fd, 1));
 	hostile_expect_served(0);
+	close(fd);
+}
+END_TEST
+
+/* F08: with a file or without, the same addresses are possible. */
+START_TEST(last_page_of_all_is_refused)
+{
+	const struct map_case last = { UINT64_MAX - 0xfff, 0x1000, 0, DMA_RW,
+				       32 };
+	const struct map_case before = { UINT64_MAX - 0x1fff, 0x1000, 0, DMA_RW,
+					 32 };
+	int fd = hostile_memfd(MAP_BYTES);
+
+	hostile_ready();
+	expect_refused(EINVAL, tell_map(&last, &fd, _i));
+	expect_ok(tell_map(&before, &fd, _i));
 	close(fd);
 }
 END_TEST
@@ -448,6 +465,7 @@ int main(void)
 {
 	const struct hostile_test tests[] = {
 		{ map_that_makes_no_sense_is_refused, NR_BAD_MAPS },
+		{ last_page_of_all_is_refused, 2 },
 		{ map_over_another_is_refused, 2 },
 		{ fd_that_is_no_file_is_refused, 0 },
 		{ map_of_two_files_is_refused, 0 },

@@ -240,8 +240,9 @@ static int map_check(struct vfu_session *s, const struct vfu_dma_map *m)
 	if (m->argsz < sizeof(*m) || m->flags & ~known || !(m->flags & known))
 		return vfu_refuse(s, -EINVAL, "argsz %u, flags 0x%x", m->argsz,
 				  m->flags);
+	/* As in any map of regions, the last page of all is not used. */
 	if (m->size == 0 || at & (VFU_PAGE_BYTES - 1) ||
-	    m->size - 1 > UINT64_MAX - m->iova)
+	    m->size > UINT64_MAX - m->iova)
 		return vfu_refuse(s, -EINVAL, "0x%llx bytes at 0x%llx",
 				  (unsigned long long)m->size,
 				  (unsigned long long)m->iova);
