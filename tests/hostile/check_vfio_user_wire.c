@@ -371,6 +371,41 @@ START_TEST(fds_on_commands_that_take_none_are_closed)
 }
 END_TEST
 
+/* What is open while the server sends.  The test is its client, in one process. */
+ssize_t __wrap_sendmsg(int fd, const struct msghdr *msg, int flags);
+ssize_t __real_sendmsg(int fd, const struct msghdr *msg, int flags);
+static bool is_counting;
+static unsigned int fds_at_reply;
+ssize_t __wrap_sendmsg(int fd, const struct msghdr *msg, int flags)
+{
+	if (is_counting && fd != vfu.fd)
+		fds_at_reply = rig_count_fds();
+	return __real_sendmsg(fd, msg, flags);
+}
+
+/* F19: who has the answer, and counts, finds none of those that were sent. */
+START_TEST(fds_are_closed_before_the_answer)
+{
+	int fd = hostile_eventfd(), fds[8], i;
+	unsigned int before;
+
+	for (i = 0; i < 8; i++)
+		fds[i] = fd;
+	hostile_connect();
+	before = rig_count_fds();
+	is_counting = true;
+	ck_assert_int_eq(
+		guest_vfu_tell(&vfu, VFU_DEVICE_RESET, NULL, 0, fds, 8),
+		-EINVAL);
+	ck_assert_uint_eq(fds_at_reply, before);
+	expect_ok(guest_vfu_set_irqs(&vfu, IRQ_ASSIGN, VFU_IRQ_ERR, 0, 1, fds,
+				     1));
+	ck_assert_uint_eq(fds_at_reply, before + 1);
+	is_counting = false;
+	close(fd);
+}
+END_TEST
+
 /* F19: more than were agreed on, or than any message has: closed, EINVAL. */
 START_TEST(too_many_fds_are_refused)
 {
@@ -451,6 +486,7 @@ int main(void)
 		{ message_ids_are_opaque, 4 },
 		{ twin_socket_is_not_taken, 0 },
 		{ fds_on_commands_that_take_none_are_closed, 0 },
+		{ fds_are_closed_before_the_answer, 0 },
 		{ too_many_fds_are_refused, 4 },
 		{ fds_that_the_kernel_truncates_are_refused, 0 },
 		{ fds_in_the_middle_of_a_message_close, 2 },

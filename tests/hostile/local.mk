@@ -69,6 +69,8 @@ TESTS += tests/hostile/check_vfio_user_wire
 tests_hostile_check_vfio_user_wire_CPPFLAGS = $(test_cppflags)
 tests_hostile_check_vfio_user_wire_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_hostile_check_vfio_user_wire_LDADD = $(test_libs)
+# It looks at what is open while the server sends.
+tests_hostile_check_vfio_user_wire_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=sendmsg
 
 check_PROGRAMS += tests/hostile/check_vhost_user_memory
 TESTS += tests/hostile/check_vhost_user_memory

@@ -29,6 +29,8 @@ static void session_reply(struct vfu_session *s, struct vfu_header *reply,
 {
 	const struct vfu_header *command = &s->wire.message.header;
 
+	/* Who has the answer finds nothing open that was not kept. */
+	pvio_fds_close(&s->wire.message.fds);
 	if (command->flags & VFU_NO_REPLY || s->connection.is_closing)
 		return;
 	reply->id = command->id;
