@@ -10,9 +10,9 @@
  *
  * Of a file all is mapped at once, and every range of it that the client maps is
  * part of that: a vIOMMU cuts memory into thousands of pages.  How many files,
- * and how large, is limited: other clients' devices may share the process.  Ranges that lie
- * side by side both in the file and for the guest become one region again, so
- * that a ring may span them.
+ * and how large, is limited: other clients' devices may share the process.
+ * Ranges that lie side by side both in the file and for the guest become one
+ * region again, so that a ring may span them.
  *
  * Every change makes a whole new map, which the device swaps in while its
  * queues pause; what was taken back is unmapped, and answered, only when
