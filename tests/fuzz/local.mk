@@ -14,6 +14,7 @@ fuzz_targets = \
 	net \
 	packed \
 	pci \
+	signal \
 	split \
 	vfio_user \
 	vfio_version \
@@ -84,6 +85,12 @@ tests_fuzz_replay_packed_SOURCES = tests/fuzz/replay.c tests/fuzz/fuzz_ring.h \
 	tests/fuzz/fuzz_packed.c
 tests_fuzz_replay_packed_CPPFLAGS = $(replay_cppflags)packed\"
 tests_fuzz_replay_packed_LDADD = $(test_libs)
+
+check_PROGRAMS += tests/fuzz/replay_signal
+TESTS += tests/fuzz/replay_signal
+tests_fuzz_replay_signal_SOURCES = tests/fuzz/replay.c tests/fuzz/fuzz_signal.c
+tests_fuzz_replay_signal_CPPFLAGS = $(replay_cppflags)signal\"
+tests_fuzz_replay_signal_LDADD = $(test_libs)
 
 check_PROGRAMS += tests/fuzz/replay_split
 TESTS += tests/fuzz/replay_split
