@@ -35,13 +35,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct signal_level {
-	uint64_t look;       /* words with news in the area, or something open
-				in pending */
-	unsigned int cursor; /* the signal to look at first */
-	uint64_t pending[PVIO_SIGNAL_WORDS_MAX];
-};
-
 struct pvio_signal_sink {
 	struct pvio_signal_area *area; /* borrowed, shared */
 	unsigned int nr_words;
@@ -50,7 +43,13 @@ struct pvio_signal_sink {
 	unsigned int lower;  /* the level that had its turn last */
 	uint64_t open[PVIO_SIGNAL_WORDS_MAX];
 	uint64_t masked[PVIO_SIGNAL_WORDS_MAX];
-	struct signal_level level[PVIO_SIGNAL_LEVELS];
+	/*
+	 * Of each level: the words that have news or something pending; the
+	 * signal to look at first; what was taken and not served.
+	 */
+	uint64_t look[PVIO_SIGNAL_LEVELS];
+	unsigned int cursor[PVIO_SIGNAL_LEVELS];
+	uint64_t pending[PVIO_SIGNAL_LEVELS][PVIO_SIGNAL_WORDS_MAX];
 	struct pvio_signal_counters counters; /* atomic */
 };
 
@@ -69,7 +68,7 @@ void pvio_signal_close(struct pvio_signal_sink *sink, unsigned int signal)
 	sink->open[signal / 64] &= others;
 	sink->masked[signal / 64] &= others;
 	for (l = 0; l < PVIO_SIGNAL_LEVELS; l++)
-		sink->level[l].pending[signal / 64] &= others;
+		sink->pending[l][signal / 64] &= others;
 }
 
 void pvio_signal_mask(struct pvio_signal_sink *sink, unsigned int signal,
@@ -85,8 +84,8 @@ void pvio_signal_mask(struct pvio_signal_sink *sink, unsigned int signal,
 	}
 	sink->masked[w] &= ~bit;
 	for (l = 0; l < PVIO_SIGNAL_LEVELS; l++)
-		if (sink->level[l].pending[w] & bit)
-			sink->level[l].look |= UINT64_C(1) << w;
+		if (sink->pending[l][w] & bit)
+			sink->look[l] |= UINT64_C(1) << w;
 }
 
 /* --- taking --------------------------------------------------------------- */
@@ -96,7 +95,7 @@ static uint64_t sink_take(struct pvio_signal_sink *sink, unsigned int l,
 			  unsigned int w)
 {
 	uint64_t *word = &sink->area->words[l * sink->nr_words + w];
-	uint64_t *pending = &sink->level[l].pending[w];
+	uint64_t *pending = &sink->pending[l][w];
 	uint64_t bits;
 
 	if (pvio_guest_index_load(word)) {
@@ -116,13 +115,12 @@ static uint64_t sink_take(struct pvio_signal_sink *sink, unsigned int l,
 /* Which words of level @l want to be looked at. */
 static uint64_t sink_look(struct pvio_signal_sink *sink, unsigned int l)
 {
-	struct signal_level *level = &sink->level[l];
 	uint64_t *news = &sink->area->news[l];
 
 	if (pvio_guest_index_load(news))
-		level->look |= le64toh(pvio_exchange_acquire(news, 0)) &
-			       sink->words_mask;
-	return level->look;
+		sink->look[l] |= le64toh(pvio_exchange_acquire(news, 0)) &
+				 sink->words_mask;
+	return sink->look[l];
 }
 
 /* The first of @look at or behind word @w, going round.  @look is not 0. */
@@ -137,27 +135,26 @@ static unsigned int word_from(uint64_t look, unsigned int w)
 static bool level_next(struct pvio_signal_sink *sink, unsigned int l,
 		       unsigned int *signal)
 {
-	struct signal_level *level = &sink->level[l];
-	unsigned int w, from;
-	uint64_t bits;
+	unsigned int *cursor = &sink->cursor[l], w, from;
+	uint64_t *look = &sink->look[l], bits, ahead;
 
-	while (level->look) {
-		w = word_from(level->look, level->cursor / 64);
-		from = w == level->cursor / 64 ? level->cursor % 64 : 0;
+	while (*look) {
+		w = word_from(*look, *cursor / 64);
+		from = w == *cursor / 64 ? *cursor % 64 : 0;
 		bits = sink_take(sink, l, w);
-		if (bits & ~UINT64_C(0) << from) {
-			*signal = w * 64 + (unsigned int)__builtin_ctzll(
-						   bits & ~UINT64_C(0) << from);
-			level->pending[w] &= ~(UINT64_C(1) << *signal % 64);
-			level->cursor = *signal + 1;
-			if (level->cursor == sink->nr_words * 64)
-				level->cursor = 0;
+		ahead = bits & ~UINT64_C(0) << from;
+		if (ahead) {
+			*signal = w * 64 + (unsigned int)__builtin_ctzll(ahead);
+			sink->pending[l][w] &= ~(ahead & -ahead);
+			*cursor = *signal + 1;
+			if (*cursor == sink->nr_words * 64)
+				*cursor = 0;
 			return true;
 		}
 		if (!bits)
-			level->look &= ~(UINT64_C(1) << w);
+			*look &= ~(UINT64_C(1) << w);
 		/* What is before the cursor waits until it has been round. */
-		level->cursor = w + 1 == sink->nr_words ? 0 : (w + 1) * 64;
+		*cursor = w + 1 == sink->nr_words ? 0 : (w + 1) * 64;
 	}
 	return false;
 }
@@ -204,7 +201,7 @@ bool pvio_signal_has_next(const struct pvio_signal_sink *sink)
 	unsigned int l;
 
 	for (l = 0; l < PVIO_SIGNAL_LEVELS; l++)
-		if (sink->level[l].look ||
+		if (sink->look[l] ||
 		    pvio_guest_index_load(&sink->area->news[l]))
 			return true;
 	return false;
@@ -219,8 +216,7 @@ bool pvio_signal_arm(struct pvio_signal_sink *sink)
 	/* Barrier Q: "armed" is there before we look for news. */
 	pvio_exchange_ordered(&sink->area->armed, htole32(1));
 	for (l = 0; l < PVIO_SIGNAL_LEVELS; l++) {
-		if (!sink->level[l].look &&
-		    !pvio_load_ordered(&sink->area->news[l]))
+		if (!sink->look[l] && !pvio_load_ordered(&sink->area->news[l]))
 			continue;
 		pvio_signal_disarm(sink);
 		pvio_count(&sink->counters.saved, 1);
@@ -255,7 +251,7 @@ int pvio_signal_sink_create(void *area, unsigned int nr_words,
 	sink->words_mask = ~UINT64_C(0) >> (64 - nr_words);
 	/* A producer may have ended between the bit and the news of it. */
 	for (l = 0; l < PVIO_SIGNAL_LEVELS; l++)
-		sink->level[l].look = sink->words_mask;
+		sink->look[l] = sink->words_mask;
 	*out = sink;
 	return 0;
 }
@@ -271,18 +267,18 @@ void pvio_signal_save(struct pvio_signal_sink *sink)
 
 	for (l = 0; l < PVIO_SIGNAL_LEVELS; l++) {
 		for (w = 0; w < sink->nr_words; w++) {
-			uint64_t bits = sink->level[l].pending[w];
+			uint64_t bits = sink->pending[l][w];
 
 			if (!bits)
 				continue;
-			sink->level[l].pending[w] = 0;
+			sink->pending[l][w] = 0;
 			pvio_or_release(
 				&sink->area->words[l * sink->nr_words + w],
 				htole64(bits));
 			pvio_or_release(&sink->area->news[l],
 					htole64(UINT64_C(1) << w));
 		}
-		sink->level[l].look = sink->words_mask;
+		sink->look[l] = sink->words_mask;
 	}
 }
 
