@@ -7,6 +7,7 @@ EXTRA_DIST += \
 	tests/bench/net \
 	tests/bench/transports \
 	tests/check_main.h \
+	tests/hostile/net-hostile.h \
 	tests/hostile/vfio-user-hostile.h \
 	tests/hostile/vhost-user-hostile.h \
 	tests/lsan.supp \

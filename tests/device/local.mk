@@ -106,6 +106,14 @@ tests_unit_check_pci_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_check_pci_LDFLAGS = $(rig_ldflags)
 tests_unit_check_pci_LDADD = $(test_libs)
 
+check_PROGRAMS += tests/unit/check_pci_config
+TESTS += tests/unit/check_pci_config
+tests_unit_check_pci_config_SOURCES = tests/unit/check_pci_config.c $(pci_rig_sources)
+tests_unit_check_pci_config_CPPFLAGS = $(rig_cppflags)
+tests_unit_check_pci_config_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_check_pci_config_LDFLAGS = $(rig_ldflags)
+tests_unit_check_pci_config_LDADD = $(test_libs)
+
 check_PROGRAMS += tests/unit/check_pci_interrupts
 TESTS += tests/unit/check_pci_interrupts
 tests_unit_check_pci_interrupts_SOURCES = tests/unit/check_pci_interrupts.c $(pci_rig_sources)
@@ -137,6 +145,14 @@ tests_hostile_check_pci_config_CPPFLAGS = $(rig_cppflags)
 tests_hostile_check_pci_config_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_hostile_check_pci_config_LDFLAGS = $(rig_ldflags)
 tests_hostile_check_pci_config_LDADD = $(test_libs)
+
+check_PROGRAMS += tests/hostile/check_pci_queues
+TESTS += tests/hostile/check_pci_queues
+tests_hostile_check_pci_queues_SOURCES = tests/hostile/check_pci_queues.c $(pci_rig_sources)
+tests_hostile_check_pci_queues_CPPFLAGS = $(rig_cppflags)
+tests_hostile_check_pci_queues_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_hostile_check_pci_queues_LDFLAGS = $(rig_ldflags)
+tests_hostile_check_pci_queues_LDADD = $(test_libs)
 
 check_PROGRAMS += tests/unit/check_memory_list
 TESTS += tests/unit/check_memory_list

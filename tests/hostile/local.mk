@@ -96,6 +96,18 @@ tests_hostile_check_net_CPPFLAGS = $(test_cppflags)
 tests_hostile_check_net_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_hostile_check_net_LDADD = $(test_libs)
 
+check_PROGRAMS += tests/hostile/check_net_control
+TESTS += tests/hostile/check_net_control
+tests_hostile_check_net_control_CPPFLAGS = $(test_cppflags)
+tests_hostile_check_net_control_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_hostile_check_net_control_LDADD = $(test_libs)
+
+check_PROGRAMS += tests/hostile/check_net_switch
+TESTS += tests/hostile/check_net_switch
+tests_hostile_check_net_switch_CPPFLAGS = $(test_cppflags)
+tests_hostile_check_net_switch_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_hostile_check_net_switch_LDADD = $(test_libs)
+
 ring_rig = tests/rig.c tests/rig.h
 check_PROGRAMS += tests/hostile/check_packed
 TESTS += tests/hostile/check_packed
