@@ -21,87 +21,26 @@
  *	'W' offset24 size8 bytes...                        guest memory
  *	'Q' queue8                                         a queue by the book
  *	'X'                                                hang up, connect
- *
- * Numbers are little-endian.  A size that is larger than what is left is what
- * is left.
  */
-#include "core/device.h"
-#include "core/memory.h"
+#include "tests/fuzz/fuzz_socket.h"
+
 #include "core/virtio.h"
 #include "guest/vfio-user.h"
 
-#include <pvio/pvio.h>
-
-#include <fcntl.h>
 #include <linux/virtio_pci.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/epoll.h>
-#include <sys/eventfd.h>
-#include <sys/mman.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
-#define FUZZ_RAM_BYTES	 (1u << 20)
-#define FUZZ_MAX_ACTIONS 64
-#define FUZZ_MAX_STEPS	 10000
-#define NR_DEVICES	 4
+#define NR_DEVICES 4
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+enum own_kind {
+	KIND_READ_ONLY = KIND_OWN,
+	NR_KINDS
+};
 
-static struct pvio_worker *worker;
 static struct pvio_device *devs[NR_DEVICES];
 static char paths[NR_DEVICES][64];
 static unsigned int current;
 static bool wants_handshake;
 static struct guest_vfu vfu = { .fd = -1 };
-static uint8_t *ram;
-
-enum kind {
-	KIND_RAM,
-	KIND_EVENT,
-	KIND_EVENT_BLOCKING,
-	KIND_SMALL,
-	KIND_PIPE_READ,
-	KIND_PIPE_WRITE,
-	KIND_DIRECTORY,
-	KIND_NULL,
-	KIND_EPOLL,
-	KIND_SOCKET,
-	KIND_READ_ONLY,
-	NR_KINDS
-};
-static int kinds[NR_KINDS];
-
-struct script {
-	const uint8_t *at, *end;
-};
-
-static void fuzz_require(int ok, const char *what)
-{
-	if (ok)
-		return;
-	perror(what);
-	abort();
-}
-
-static void fuzz_quiet(void *arg, enum pvio_log_level level,
-		       const char *message)
-{
-	(void)arg;
-	(void)level;
-	(void)message;
-}
-
-#ifdef PVIO_MEMORY_CHECKED
-/* A request header that lies in the descriptor table is read as both. */
-static void fuzz_aliased(const void *p, size_t len)
-{
-	(void)p;
-	(void)len;
-}
-#endif
 
 static void fuzz_remove_sockets(void)
 {
@@ -112,7 +51,7 @@ static void fuzz_remove_sockets(void)
 	pvio_worker_destroy(worker);
 }
 
-static void fuzz_open_device(unsigned int i)
+static void fuzz_serve(unsigned int i)
 {
 	static const char *const models[] = {
 		"model = \"block\"; queues = 2; queue_size = 64; "
@@ -130,85 +69,24 @@ static void fuzz_open_device(unsigned int i)
 		 "%s transport = { type = \"vfio-user\"; socket = \"%s\"; "
 		 "doorbell = \"%s\"; };",
 		 models[i & 1], paths[i], doorbells[i >> 1 & 1]);
-	fuzz_require(pvio_device_create(name, config, worker, &worker, 1,
-					&devs[i]) == 0,
-		     "device");
-	fuzz_require(pvio_device_start(devs[i]) == 0, "start");
-}
-
-static void fuzz_open_kinds(void)
-{
-	int pipes[2], pair[2];
-	char path[64];
-
-	kinds[KIND_RAM] = memfd_create("ram", MFD_CLOEXEC);
-	kinds[KIND_SMALL] = memfd_create("small", MFD_CLOEXEC);
-	fuzz_require(ftruncate(kinds[KIND_RAM], FUZZ_RAM_BYTES) == 0 &&
-			     ftruncate(kinds[KIND_SMALL], 100) == 0,
-		     "memfd");
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", kinds[KIND_RAM]);
-	kinds[KIND_READ_ONLY] = open(path, O_RDONLY | O_CLOEXEC);
-	ram = mmap(NULL, FUZZ_RAM_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED,
-		   kinds[KIND_RAM], 0);
-	fuzz_require(ram != MAP_FAILED, "mmap");
-	kinds[KIND_EVENT] = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	kinds[KIND_EVENT_BLOCKING] = eventfd(0, EFD_CLOEXEC);
-	fuzz_require(pipe(pipes) == 0, "pipe");
-	kinds[KIND_PIPE_READ] = pipes[0];
-	kinds[KIND_PIPE_WRITE] = pipes[1];
-	kinds[KIND_DIRECTORY] = open("/", O_RDONLY | O_DIRECTORY);
-	kinds[KIND_NULL] = open("/dev/null", O_RDWR);
-	kinds[KIND_EPOLL] = epoll_create1(0);
-	fuzz_require(
-		socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair) == 0,
-		"socketpair");
-	kinds[KIND_SOCKET] = pair[0];
+	devs[i] = fuzz_open_device(name, config);
 }
 
 static void fuzz_open(void)
 {
+	char path[64];
 	unsigned int i;
 
-#ifdef PVIO_MEMORY_CHECKED
-	pvio_memory_double_fetch = fuzz_aliased;
-#endif
-	pvio_log_set(fuzz_quiet, NULL, PVIO_LOG_DEBUG);
-	fuzz_require(pvio_worker_create("fuzz", &worker) == 0, "worker");
+	fuzz_open_worker();
 	for (i = 0; i < NR_DEVICES; i++)
-		fuzz_open_device(i);
+		fuzz_serve(i);
 	atexit(fuzz_remove_sockets);
-	fuzz_open_kinds();
+	fuzz_open_kinds(NR_KINDS);
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", kinds[KIND_RAM]);
+	kinds[KIND_READ_ONLY] = open(path, O_RDONLY | O_CLOEXEC);
 }
 
 /* --- the script ----------------------------------------------------------- */
-
-static uint32_t take(struct script *s, unsigned int bytes)
-{
-	uint32_t value = 0;
-	unsigned int i;
-
-	for (i = 0; i < bytes && s->at < s->end; i++)
-		value |= (uint32_t)*s->at++ << (8 * i);
-	return value;
-}
-
-static const uint8_t *take_bytes(struct script *s, size_t *size)
-{
-	const uint8_t *bytes = s->at;
-
-	*size = pvio_min(*size, (size_t)(s->end - s->at));
-	s->at += *size;
-	return bytes;
-}
-
-static unsigned int take_fds(struct script *s, int fds[16])
-{
-	unsigned int nr = take(s, 1) % 16, i;
-
-	for (i = 0; i < nr; i++)
-		fds[i] = kinds[take(s, 1) % NR_KINDS];
-	return nr;
-}
 
 /* Let everything be done, and throw away what it says. */
 static void fuzz_settle(void)
@@ -247,7 +125,7 @@ static void fuzz_connect(void)
 static void fuzz_message(struct script *s)
 {
 	uint32_t command = take(s, 1), flags = take(s, 1);
-	int fds[16];
+	int fds[FUZZ_MAX_FDS];
 	unsigned int nr_fds = take_fds(s, fds);
 	size_t size = take(s, 2);
 	const uint8_t *bytes = take_bytes(s, &size);
@@ -259,7 +137,7 @@ static void fuzz_message(struct script *s)
 
 static void fuzz_bytes(struct script *s)
 {
-	int fds[16];
+	int fds[FUZZ_MAX_FDS];
 	unsigned int nr_fds = take_fds(s, fds);
 	size_t size = take(s, 1);
 	const uint8_t *bytes = take_bytes(s, &size);
@@ -321,14 +199,6 @@ static void fuzz_vector(struct script *s)
 		set.index = VFU_IRQ_INTX;
 	guest_vfu_send(&vfu, VFU_SET_IRQS, 0, &set, sizeof(set),
 		       &kinds[kind % NR_KINDS], kind & 0x80 ? 0 : 1);
-}
-
-static void fuzz_write_memory(struct script *s)
-{
-	size_t at = take(s, 3) % FUZZ_RAM_BYTES, size = take(s, 1);
-	const uint8_t *bytes = take_bytes(s, &size);
-
-	memcpy(ram + at, bytes, pvio_min(size, FUZZ_RAM_BYTES - at));
 }
 
 static void fuzz_common(uint64_t offset, uint64_t value, size_t len)
@@ -415,7 +285,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	static unsigned int runs;
 	struct script s = { data, data + size };
 	unsigned int actions = 0, which;
-	int lowest, fd;
+	int lowest;
 
 	if (!worker)
 		fuzz_open();
@@ -423,8 +293,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	which = take(&s, 1);
 	current = which & 3;
 	wants_handshake = !(which & 4);
-	lowest = fcntl(0, F_DUPFD, 0);
-	close(lowest);
+	lowest = fuzz_lowest_fd();
 	fuzz_connect();
 	while (s.at < s.end && actions++ < FUZZ_MAX_ACTIONS)
 		fuzz_act(&s);
@@ -434,9 +303,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	fuzz_connect();
 	fuzz_require(guest_vfu_reset(&vfu) == 0, "DEVICE_RESET");
 	fuzz_hang_up();
-	fd = fcntl(0, F_DUPFD, 0);
-	close(fd);
-	fuzz_require(fd == lowest, "a descriptor was leaked");
+	fuzz_require(fuzz_lowest_fd() == lowest, "a descriptor was leaked");
 	/* Slow, so now and then; and always over a corpus. */
 	if (runs++ % 256 < 16)
 		fuzz_require(fuzz_count_maps() == 1, "a mapping was leaked");

@@ -6,39 +6,14 @@
  * live server takes it, agrees or hangs up; if it agrees it serves, and its
  * answer is JSON of ours.
  */
-#include "core/device.h"
+#include "tests/fuzz/fuzz_socket.h"
+
 #include "guest/vfio-user.h"
 
-#include <pvio/pvio.h>
-
 #include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static struct pvio_worker *worker;
 static struct pvio_device *dev;
 static char path[64];
-
-static void fuzz_require(int ok, const char *what)
-{
-	if (ok)
-		return;
-	perror(what);
-	abort();
-}
-
-static void fuzz_quiet(void *arg, enum pvio_log_level level,
-		       const char *message)
-{
-	(void)arg;
-	(void)level;
-	(void)message;
-}
 
 static void fuzz_remove_socket(void)
 {
@@ -50,17 +25,13 @@ static void fuzz_open(void)
 {
 	char config[256];
 
-	pvio_log_set(fuzz_quiet, NULL, PVIO_LOG_DEBUG);
 	snprintf(path, sizeof(path), "/tmp/pvio-fuzz-%d.sock", (int)getpid());
 	snprintf(config, sizeof(config),
 		 "model = \"rng\"; transport = { type = \"vfio-user\"; "
 		 "socket = \"%s\"; };",
 		 path);
-	fuzz_require(pvio_worker_create("fuzz", &worker) == 0, "worker");
-	fuzz_require(pvio_device_create("fuzz", config, worker, &worker, 1,
-					&dev) == 0,
-		     "device");
-	fuzz_require(pvio_device_start(dev) == 0, "start");
+	fuzz_open_worker();
+	dev = fuzz_open_device("fuzz", config);
 	atexit(fuzz_remove_socket);
 }
 
@@ -88,14 +59,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct guest_vfu_reply reply;
 	struct guest_vfu vfu;
-	int lowest, fd, rc;
+	int lowest, rc;
 
 	if (!worker)
 		fuzz_open();
 	if (size > 60000)
 		return 0;
-	lowest = fcntl(0, F_DUPFD, 0);
-	close(lowest);
+	lowest = fuzz_lowest_fd();
 	fuzz_require(guest_vfu_connect(&vfu, path, worker) == 0, "connect");
 	rc = guest_vfu_ask(&vfu, VFU_VERSION, data, size, NULL, 0, &reply);
 	if (rc == 0)
@@ -105,8 +75,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	guest_vfu_close(&vfu);
 	while (pvio_worker_step(worker))
 		;
-	fd = fcntl(0, F_DUPFD, 0);
-	close(fd);
-	fuzz_require(fd == lowest, "a descriptor was leaked");
+	fuzz_require(fuzz_lowest_fd() == lowest, "a descriptor was leaked");
 	return 0;
 }

@@ -54,21 +54,21 @@ tests_fuzz_replay_net_LDADD = $(test_libs)
 check_PROGRAMS += tests/fuzz/replay_vfio_user
 TESTS += tests/fuzz/replay_vfio_user
 tests_fuzz_replay_vfio_user_SOURCES = tests/fuzz/replay.c \
-	tests/fuzz/fuzz_vfio_user.c
+	tests/fuzz/fuzz_vfio_user.c tests/fuzz/fuzz_socket.h
 tests_fuzz_replay_vfio_user_CPPFLAGS = $(replay_cppflags)vfio_user\"
 tests_fuzz_replay_vfio_user_LDADD = $(test_libs)
 
 check_PROGRAMS += tests/fuzz/replay_vfio_version
 TESTS += tests/fuzz/replay_vfio_version
 tests_fuzz_replay_vfio_version_SOURCES = tests/fuzz/replay.c \
-	tests/fuzz/fuzz_vfio_version.c
+	tests/fuzz/fuzz_vfio_version.c tests/fuzz/fuzz_socket.h
 tests_fuzz_replay_vfio_version_CPPFLAGS = $(replay_cppflags)vfio_version\"
 tests_fuzz_replay_vfio_version_LDADD = $(test_libs)
 
 check_PROGRAMS += tests/fuzz/replay_vhost_user
 TESTS += tests/fuzz/replay_vhost_user
 tests_fuzz_replay_vhost_user_SOURCES = tests/fuzz/replay.c \
-	tests/fuzz/fuzz_vhost_user.c
+	tests/fuzz/fuzz_vhost_user.c tests/fuzz/fuzz_socket.h
 tests_fuzz_replay_vhost_user_CPPFLAGS = $(replay_cppflags)vhost_user\"
 tests_fuzz_replay_vhost_user_LDADD = $(test_libs)
 
