@@ -65,6 +65,7 @@ pvio_bench_SOURCES = \
 	tools/bench/kick.c \
 	tools/bench/main.c \
 	tools/bench/net.c \
+	tools/bench/options.c \
 	tools/bench/report.c \
 	tools/bench/report.h \
 	tools/bench/ring.c \

@@ -20,7 +20,6 @@
 
 #include <cpuid.h>
 #include <errno.h>
-#include <getopt.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -248,55 +247,23 @@ static void doorbell_usage(FILE *f)
 		   "  --json          print JSON\n");
 }
 
-/* 0, or the exit status plus one. */
-static int doorbell_options(int argc, char **argv, struct doorbell_options *o)
-{
-	static const struct option options[] = {
-		{ "rings", required_argument, NULL, 'n' },
-		{ "repeat", required_argument, NULL, 'r' },
-		{ "json", no_argument, NULL, 'j' },
-		{ "help", no_argument, NULL, 'h' },
-		{ NULL, 0, NULL, 0 },
-	};
-	bool ok = true;
-	int c;
-
-	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
-		switch (c) {
-		case 'n':
-			ok = ok &&
-			     bench_parse_uint(optarg, 1000000000, &o->rings);
-			break;
-		case 'r':
-			ok = ok && bench_parse_uint(optarg, 1000, &o->repeat);
-			break;
-		case 'j':
-			o->json = true;
-			break;
-		case 'h':
-			doorbell_usage(stdout);
-			return 1;
-		default:
-			ok = false;
-		}
-	}
-	if (ok && optind == argc)
-		return 0;
-	doorbell_usage(stderr);
-	return 3;
-}
-
 int bench_doorbell(int argc, char **argv)
 {
 	/* Virtual CPUs and eventfds live as long as the program. */
 	static struct doorbell doorbell[KINDS_MAX];
 	struct doorbell_options o = { .rings = 2000, .repeat = 11 };
+	const struct bench_option options[] = {
+		{ "rings", .number = &o.rings, .max = 1000000000 },
+		{ "repeat", .number = &o.repeat, .max = 1000 },
+		{ "json", .flag = &o.json },
+	};
 	struct bench_report *report;
 	unsigned int i, nr;
 	unsigned long round;
 	int rc;
 
-	rc = doorbell_options(argc, argv, &o);
+	rc = bench_options(argc, argv, options, pvio_array_size(options),
+			   doorbell_usage);
 	if (rc > 0)
 		return rc - 1;
 	report = bench_report_create("doorbells of this host's KVM");

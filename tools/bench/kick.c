@@ -26,7 +26,6 @@
 #include "core/virtio.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <limits.h>
 #include <pvio/pvio.h>
 #include <stdio.h>
@@ -236,56 +235,18 @@ static void kick_usage(FILE *f)
 		bench_way_names());
 }
 
-/* 0, or the exit status plus one. */
-static int kick_options(int argc, char **argv, struct kick_options *o)
-{
-	static const struct option options[] = {
-		{ "transport", required_argument, NULL, 'T' },
-		{ "cpus", required_argument, NULL, 'c' },
-		{ "count", required_argument, NULL, 'n' },
-		{ "repeat", required_argument, NULL, 'r' },
-		{ "json", no_argument, NULL, 'j' },
-		{ "help", no_argument, NULL, 'h' },
-		{ NULL, 0, NULL, 0 },
-	};
-	bool ok = true;
-	int c;
-
-	while (ok && (c = getopt_long(argc, argv, "", options, NULL)) != -1) {
-		switch (c) {
-		case 'T':
-			ok = bench_parse_ways(optarg, &o->ways);
-			break;
-		case 'c':
-			ok = bench_parse_cpus(optarg, o->cpu);
-			break;
-		case 'n':
-			ok = bench_parse_uint(optarg, 100000000, &o->count);
-			break;
-		case 'r':
-			ok = bench_parse_uint(optarg, 1000, &o->repeat);
-			break;
-		case 'j':
-			o->json = true;
-			break;
-		case 'h':
-			kick_usage(stdout);
-			return 1;
-		default:
-			ok = false;
-		}
-	}
-	if (ok && optind == argc)
-		return 0;
-	kick_usage(stderr);
-	return 3;
-}
-
 int bench_kick(int argc, char **argv)
 {
 	struct kick_options o = { .cpu = { 0, 1 },
 				  .count = 20000,
 				  .repeat = 5 };
+	const struct bench_option options[] = {
+		{ "transport", .ways = &o.ways },
+		{ "cpus", .cpus = o.cpu },
+		{ "count", .number = &o.count, .max = 100000000 },
+		{ "repeat", .number = &o.repeat, .max = 1000 },
+		{ "json", .flag = &o.json },
+	};
 	struct kick_bench b = { .o = &o };
 	struct bench_report *report;
 	unsigned long round;
@@ -293,7 +254,8 @@ int bench_kick(int argc, char **argv)
 	int rc;
 
 	bench_parse_ways("all", &o.ways);
-	rc = kick_options(argc, argv, &o);
+	rc = bench_options(argc, argv, options, pvio_array_size(options),
+			   kick_usage);
 	if (rc > 0)
 		return rc - 1;
 	report = bench_report_create("doorbells");

@@ -4,11 +4,9 @@
  */
 #include "bench.h"
 
-#include <errno.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 static const struct bench_command {
@@ -42,28 +40,6 @@ int bench_pin(unsigned int cpu)
 	CPU_ZERO(&set);
 	CPU_SET(cpu, &set);
 	return -pthread_setaffinity_np(pthread_self(), sizeof(set), &set);
-}
-
-bool bench_parse_uint(const char *text, unsigned long max,
-		      unsigned long *value)
-{
-	unsigned long n;
-	char *end;
-
-	errno = 0;
-	n = strtoul(text, &end, 10);
-	if (errno || end == text || *end != '\0' || n == 0 || n > max)
-		return false;
-	*value = n;
-	return true;
-}
-
-bool bench_parse_cpus(const char *text, unsigned int cpu[2])
-{
-	char rest;
-
-	return sscanf(text, "%u,%u%c", &cpu[0], &cpu[1], &rest) == 2 &&
-	       cpu[0] < CPU_SETSIZE && cpu[1] < CPU_SETSIZE;
 }
 
 int main(int argc, char **argv)

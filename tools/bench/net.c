@@ -22,7 +22,6 @@
 #include "guest/device-vfio-user.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <limits.h>
 #include <pthread.h>
 #include <pvio/pvio.h>
@@ -421,92 +420,37 @@ static void net_usage(FILE *f)
 		"  --json          print JSON\n");
 }
 
-static bool net_parse_kind(const char *text, unsigned int *kinds)
-{
-	static const char *const names[] = { "loop", "transmit", "switch" };
-	unsigned int i;
-
-	for (i = 0; i < pvio_array_size(names); i++) {
-		if (strcmp(text, names[i]) == 0) {
-			*kinds |= 1u << i;
-			return true;
-		}
-	}
-	return false;
-}
-
 /* 0, or the exit status plus one. */
 static int net_options(int argc, char **argv, struct net_options *o)
 {
-	static const struct option options[] = {
-		{ "cpus", required_argument, NULL, 'c' },
-		{ "kind", required_argument, NULL, 'k' },
-		{ "size", required_argument, NULL, 's' },
-		{ "ms", required_argument, NULL, 'm' },
-		{ "repeat", required_argument, NULL, 'r' },
-		{ "socket", required_argument, NULL, 'S' },
-		{ "transport", required_argument, NULL, 'T' },
-		{ "label", required_argument, NULL, 'l' },
-		{ "one-thread", no_argument, NULL, '1' },
-		{ "kick", no_argument, NULL, 'K' },
-		{ "json", no_argument, NULL, 'j' },
-		{ "help", no_argument, NULL, 'h' },
-		{ NULL, 0, NULL, 0 },
-	};
+	static const char *const kinds[] = { "loop", "transmit", "switch",
+					     NULL };
 	const char *transport = NULL;
+	const struct bench_option options[] = {
+		{ "cpus", .cpus = o->cpu },
+		{ "kind", .set = &o->kinds, .names = kinds },
+		{ "size", .number = &o->size, .min = 14, .max = 1518 },
+		{ "ms", .number = &o->ms, .max = 1000000 },
+		{ "repeat", .number = &o->repeat, .max = 1000 },
+		{ "socket", .text = &o->socket },
+		{ "transport", .text = &transport, .ways = &o->ways },
+		{ "label", .text = &o->label },
+		{ "one-thread", .flag = &o->one_thread },
+		{ "kick", .flag = &o->kick },
+		{ "json", .flag = &o->json },
+	};
 	bool ok = true;
-	int c;
+	int rc;
 
-	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
-		switch (c) {
-		case 'c':
-			ok = ok && bench_parse_cpus(optarg, o->cpu);
-			break;
-		case 'k':
-			ok = ok && net_parse_kind(optarg, &o->kinds);
-			break;
-		case 's':
-			ok = ok && bench_parse_uint(optarg, 1518, &o->size) &&
-			     o->size >= 14;
-			break;
-		case 'm':
-			ok = ok && bench_parse_uint(optarg, 1000000, &o->ms);
-			break;
-		case 'r':
-			ok = ok && bench_parse_uint(optarg, 1000, &o->repeat);
-			break;
-		case 'S':
-			o->socket = optarg;
-			break;
-		case 'T':
-			transport = optarg;
-			ok = ok && bench_parse_ways(optarg, &o->ways);
-			break;
-		case 'l':
-			o->label = optarg;
-			break;
-		case 'K':
-			o->kick = true;
-			break;
-		case '1':
-			o->one_thread = true;
-			break;
-		case 'j':
-			o->json = true;
-			break;
-		case 'h':
-			net_usage(stdout);
-			return 1;
-		default:
-			ok = false;
-		}
-	}
-	if (ok && o->socket && transport) {
+	rc = bench_options(argc, argv, options, pvio_array_size(options),
+			   net_usage);
+	if (rc > 0)
+		return rc;
+	if (o->socket && transport) {
 		o->is_vfio_user = strcmp(transport, "vfio-user") == 0;
 		ok = o->is_vfio_user || strcmp(transport, "vhost-user") == 0;
 	}
-	ok = ok && !(o->socket && o->one_thread);
-	if (ok && optind == argc)
+	if (ok && !(o->socket && o->one_thread))
 		return 0;
 	net_usage(stderr);
 	return 3;

@@ -16,7 +16,6 @@
 #include "guest/ring.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
@@ -275,58 +274,23 @@ static void ring_usage(FILE *f)
 		"  --json          print JSON\n");
 }
 
-/* 0, or the exit status plus one. */
-static int ring_options(int argc, char **argv, struct ring_options *o)
-{
-	static const struct option options[] = {
-		{ "cpus", required_argument, NULL, 'c' },
-		{ "buffers", required_argument, NULL, 'b' },
-		{ "repeat", required_argument, NULL, 'r' },
-		{ "json", no_argument, NULL, 'j' },
-		{ "help", no_argument, NULL, 'h' },
-		{ NULL, 0, NULL, 0 },
-	};
-	bool ok = true;
-	int c;
-
-	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
-		switch (c) {
-		case 'c':
-			ok = ok && bench_parse_cpus(optarg, o->cpu);
-			break;
-		case 'b':
-			ok = ok && bench_parse_uint(optarg, 1000000000,
-						    &o->buffers);
-			break;
-		case 'r':
-			ok = ok && bench_parse_uint(optarg, 1000, &o->repeat);
-			break;
-		case 'j':
-			o->json = true;
-			break;
-		case 'h':
-			ring_usage(stdout);
-			return 1;
-		default:
-			ok = false;
-		}
-	}
-	if (ok && optind == argc)
-		return 0;
-	ring_usage(stderr);
-	return 3;
-}
-
 int bench_ring(int argc, char **argv)
 {
 	struct ring_options o = { .cpu = { 0, 1 },
 				  .buffers = 2000000,
 				  .repeat = 5 };
+	const struct bench_option options[] = {
+		{ "cpus", .cpus = o.cpu },
+		{ "buffers", .number = &o.buffers, .max = 1000000000 },
+		{ "repeat", .number = &o.repeat, .max = 1000 },
+		{ "json", .flag = &o.json },
+	};
 	struct bench_report *report;
 	unsigned long i;
 	int rc;
 
-	rc = ring_options(argc, argv, &o);
+	rc = bench_options(argc, argv, options, pvio_array_size(options),
+			   ring_usage);
 	if (rc > 0)
 		return rc - 1;
 	report = bench_report_create("virtqueue, both sides polling");
