@@ -137,8 +137,6 @@ rebind_case()
 # region out of a container that is gone already).
 hotplug_case()
 {
-	local i
-
 	vfu_serve "$1" "$2"
 	transport+=" vectors = 0;"
 	image disk.img 64
@@ -146,27 +144,12 @@ hotplug_case()
 	steps guest <<-END
 		gone() { [ ! -e /sys/block/vda ]; }
 		there() { [ -b /dev/vda ]; }
-		step "nothing yet" gone
-		say empty 0
-		for i in 1 2; do
-			step "plugged in \$i" until_true 30 there
+		use_it() {
 			$(io_steps)
-			say plugged \$i
-			step "pulled out \$i" until_true 30 gone
-			say empty \$i
-		done
+		}
+		$hotplug_steps
 	END
-	# shellcheck disable=SC2086
-	vfu_start guest -machine q35 $root_port
-	for i in 1 2; do
-		guest_says guest "empty $((i - 1))" 60
-		vfu_unplugged guest $((i - 1))
-		qmp guest device_add "$(vfu_json disk.sock '"id":"d","bus":"rp"')"
-		guest_says guest "plugged $i" 60
-		qmp guest device_del '{"id":"d"}'
-		guest_says guest "empty $i" 60
-	done
-	guest_done guest "$guest" 60
+	vfu_hotplug guest disk.sock
 	io_kept
 	vfu_polite guest
 }

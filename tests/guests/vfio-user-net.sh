@@ -89,8 +89,6 @@ switch_case()
 # Without MSI-X: see vfio-user-disk.sh.
 hotplug_case()
 {
-	local i
-
 	vfu_serve "$1" "$2"
 	transport+=" vectors = 0;"
 	tap_up tap0
@@ -98,28 +96,14 @@ hotplug_case()
 	steps guest <<-END
 		$net_steps
 		gone() { ! net_by_mac $mac; }
-		step "nothing yet" gone
-		say empty 0
-		for i in 1 2; do
-			step "plugged in \$i" until_true 30 net_by_mac $mac
+		there() { net_by_mac $mac; }
+		use_it() {
 			step "network up \$i" net_up $mac 10.0.0.2/24
 			net_io 10.0.0.1 1000000
-			say plugged \$i
-			step "pulled out \$i" until_true 30 gone
-			say empty \$i
-		done
+		}
+		$hotplug_steps
 	END
-	# shellcheck disable=SC2086
-	vfu_start guest -machine q35 $root_port
-	for i in 1 2; do
-		guest_says guest "empty $((i - 1))" 60
-		vfu_unplugged guest $((i - 1))
-		qmp guest device_add "$(vfu_json net.sock '"id":"n","bus":"rp"')"
-		guest_says guest "plugged $i" 60
-		qmp guest device_del '{"id":"n"}'
-		guest_says guest "empty $i" 60
-	done
-	guest_done guest "$guest" 60
+	vfu_hotplug guest net.sock
 	vfu_polite guest
 }
 

@@ -65,6 +65,40 @@ vfu_unplugged()
 	within 60 was_deleted "$1" "$2" || fail "QEMU still has the device"
 }
 
+# vfu_hotplug NAME SOCKET: start guest NAME, which runs $hotplug_steps, plug the
+# device in and pull it out, twice
+vfu_hotplug()
+{
+	local i
+
+	# shellcheck disable=SC2086
+	vfu_start "$1" -machine q35 $root_port
+	for i in 1 2; do
+		guest_says "$1" "empty $((i - 1))" 60
+		vfu_unplugged "$1" $((i - 1))
+		qmp "$1" device_add "$(vfu_json "$2" '"id":"d","bus":"rp"')"
+		guest_says "$1" "plugged $i" 60
+		qmp "$1" device_del '{"id":"d"}'
+		guest_says "$1" "empty $i" 60
+	done
+	guest_done "$1" "$guest" 60
+}
+
+# The guest's side of it: is the device there(), is it gone(), and its use_it().
+hotplug_steps=$(
+	cat <<'END'
+step "nothing yet" gone
+say empty 0
+for i in 1 2; do
+	step "plugged in $i" until_true 30 there
+	use_it
+	say plugged $i
+	step "pulled out $i" until_true 30 gone
+	say empty $i
+done
+END
+)
+
 # vfu_polite NAME: QEMU had nothing to complain of, and no request was refused
 vfu_polite()
 {
