@@ -164,11 +164,17 @@ static void tap_attach(struct tap *tap, unsigned int pair, bool attach)
 		tap->detached[pair] = !attach;
 }
 
-/* What both ways of getting a descriptor end in. */
-static int tap_prepare_fd(struct tap *tap, int fd)
+/*
+ * What both ways of getting a descriptor end in.  Takes @fd as the next pair's;
+ * an error is returned.
+ */
+static int tap_add_fd(struct tap *tap, int fd)
 {
 	int size = PVIO_NET_HDR_BYTES, little = 1, flags;
 
+	if (fd < 0)
+		return fd;
+	tap->fds[tap->nr++] = fd;
 	if (ioctl(fd, TUNSETVNETHDRSZ, &size) < 0)
 		return tap_error(tap, "set header size", errno);
 	if (ioctl(fd, TUNSETVNETLE, &little) < 0)
@@ -253,7 +259,7 @@ static int tap_open_fds(struct tap *tap, struct pvio_config *cfg,
 			const char *text, unsigned int pairs)
 {
 	char *end;
-	int fd, rc;
+	int rc;
 
 	while (tap->nr < pairs) {
 		unsigned long n = strtoul(text, &end, 10);
@@ -264,11 +270,7 @@ static int tap_open_fds(struct tap *tap, struct pvio_config *cfg,
 						 "not %u numbers with colons",
 						 pairs);
 		text = end + 1;
-		fd = tap_take_fd(tap, (int)n);
-		if (fd < 0)
-			return fd;
-		tap->fds[tap->nr++] = fd;
-		rc = tap_prepare_fd(tap, fd);
+		rc = tap_add_fd(tap, tap_take_fd(tap, (int)n));
 		if (rc < 0)
 			return rc;
 	}
@@ -278,7 +280,7 @@ static int tap_open_fds(struct tap *tap, struct pvio_config *cfg,
 static int tap_open_name(struct tap *tap, struct pvio_config *cfg,
 			 const char *ifname, unsigned int pairs, bool create)
 {
-	int fd, rc;
+	int rc;
 
 	if (strlen(ifname) >= IFNAMSIZ || ifname[0] == '\0')
 		return pvio_config_error(cfg, "ifname",
@@ -290,11 +292,7 @@ static int tap_open_name(struct tap *tap, struct pvio_config *cfg,
 					 ifname);
 	strcpy(tap->ifname, ifname);
 	while (tap->nr < pairs && !pvio_config_is_trial(cfg)) {
-		fd = tap_open_queue(tap, pairs > 1);
-		if (fd < 0)
-			return fd;
-		tap->fds[tap->nr++] = fd;
-		rc = tap_prepare_fd(tap, fd);
+		rc = tap_add_fd(tap, tap_open_queue(tap, pairs > 1));
 		if (rc < 0)
 			return rc;
 	}
