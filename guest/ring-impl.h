@@ -61,6 +61,15 @@ static inline uint16_t guest_next(const struct guest_ring *ring, uint16_t i)
 	return (uint16_t)(i + 1 == ring->size ? 0 : i + 1);
 }
 
+/* What descriptor @i of the @nr of a buffer is, but for its ring's marks. */
+static inline uint16_t guest_desc_flags(unsigned int i, unsigned int nr,
+					unsigned int nr_readable)
+{
+	uint16_t flags = i < nr_readable ? 0 : VRING_DESC_F_WRITE;
+
+	return i + 1 < nr ? flags | VRING_DESC_F_NEXT : flags;
+}
+
 /* Note a buffer that was added. */
 static inline void guest_added(struct guest_ring *ring, uint16_t id,
 			       void *cookie, uint16_t nr_desc,

@@ -70,11 +70,8 @@ int guest_packed_add(struct guest_ring *ring, const struct guest_segment *seg,
 			return -ENOSPC;
 		nr_desc = (uint16_t)n;
 		for (i = 0; i < n; i++) {
-			uint16_t flags = i < nr_readable ? 0 :
-							   VRING_DESC_F_WRITE;
+			uint16_t flags = guest_desc_flags(i, n, nr_readable);
 
-			if (i + 1 < n)
-				flags |= VRING_DESC_F_NEXT;
 			packed_write(ring, seg[i].gpa, seg[i].len, id, flags);
 		}
 	}

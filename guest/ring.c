@@ -134,7 +134,7 @@ uint64_t guest_fill_table(struct guest_ring *ring, uint16_t id,
 	unsigned int i;
 
 	for (i = 0; i < nr; i++) {
-		uint16_t flags = i < nr_readable ? 0 : VRING_DESC_F_WRITE;
+		uint16_t flags = guest_desc_flags(i, nr, nr_readable);
 
 		table[i].addr = htole64(seg[i].gpa);
 		table[i].len = htole32(seg[i].len);
@@ -142,11 +142,9 @@ uint64_t guest_fill_table(struct guest_ring *ring, uint16_t id,
 			struct vring_packed_desc *desc = (void *)&table[i];
 
 			desc->id = 0;
-			desc->flags = htole16(flags);
+			desc->flags = htole16(flags & VRING_DESC_F_WRITE);
 			continue;
 		}
-		if (i + 1 < nr)
-			flags |= VRING_DESC_F_NEXT;
 		table[i].flags = htole16(flags);
 		table[i].next = htole16(i + 1 < nr ? i + 1 : 0);
 	}
