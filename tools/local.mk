@@ -69,6 +69,8 @@ pvio_bench_SOURCES = \
 	tools/bench/report.c \
 	tools/bench/report.h \
 	tools/bench/ring.c \
+	tools/bench/signal-ring.h \
+	tools/bench/signal.c \
 	$(NULL)
 if HAVE_KVM
 pvio_bench_SOURCES += \

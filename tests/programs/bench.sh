@@ -46,6 +46,12 @@ for rings in '' --packed; do
 	done
 done
 
+run signal --signals 500 --repeat 1
+for layout in bitmap ring; do
+	[ "$(grep -c ": $layout .* ns/signal" "$dir/said")" = 7 ] ||
+		fail "signal: a figure of the $layout is missing"
+done
+
 "$bench" block --config "$disk" --transport pigeon > "$dir/said" 2>&1
 [ $? = 2 ] || fail "a transport that does not exist is accepted"
 exit $failed

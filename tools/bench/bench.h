@@ -17,6 +17,7 @@ int bench_doorbell(int argc, char **argv);
 int bench_kick(int argc, char **argv);
 int bench_net(int argc, char **argv);
 int bench_ring(int argc, char **argv);
+int bench_signal(int argc, char **argv);
 
 /* Pin the calling thread.  -errno. */
 int bench_pin(unsigned int cpu);

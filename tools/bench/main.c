@@ -19,6 +19,7 @@ static const struct bench_command {
 	{ "kick", bench_kick, "what a doorbell costs, by transport" },
 	{ "net", bench_net, "frames a second of a network card" },
 	{ "ring", bench_ring, "virtqueues between two threads that poll" },
+	{ "signal", bench_signal, "signal queues, two layouts of them" },
 };
 
 static void bench_usage(FILE *f)
