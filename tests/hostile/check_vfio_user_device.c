@@ -469,25 +469,26 @@ END_TEST
 START_TEST(error_and_request_are_fired_by_the_client)
 {
 	const uint32_t index = _i ? VFU_IRQ_REQ : VFU_IRQ_ERR;
-	struct {
-		struct vfu_irq_set set;
-		uint8_t is_meant;
-	} msg = { { .argsz = sizeof(msg.set),
-		    .flags = VFU_IRQ_DATA_BOOL | VFU_IRQ_ACTION_TRIGGER,
-		    .index = index,
-		    .count = 1 },
-		  0 };
-	const size_t bytes = sizeof(msg.set) + 1;
+	const struct vfu_irq_set set = {
+		.argsz = sizeof(set) + 1,
+		.flags = VFU_IRQ_DATA_BOOL | VFU_IRQ_ACTION_TRIGGER,
+		.index = index,
+		.count = 1,
+	};
+	uint8_t msg[sizeof(set) + 1] = { 0 }; /* and whether it is meant */
 	int fd = hostile_eventfd();
 	uint64_t count;
 
+	memcpy(msg, &set, sizeof(set));
 	hostile_connect();
 	expect_ok(guest_vfu_set_irqs(&vfu, IRQ_FIRE, index, 0, 1, NULL, 0));
 	expect_ok(guest_vfu_set_irqs(&vfu, IRQ_ASSIGN, index, 0, 1, &fd, 1));
-	expect_ok(guest_vfu_tell(&vfu, VFU_SET_IRQS, &msg, bytes, NULL, 0));
+	expect_ok(guest_vfu_tell(&vfu, VFU_SET_IRQS, msg, sizeof(msg), NULL,
+				 0));
 	ck_assert_int_eq(read(fd, &count, sizeof(count)), -1);
-	msg.is_meant = 1;
-	expect_ok(guest_vfu_tell(&vfu, VFU_SET_IRQS, &msg, bytes, NULL, 0));
+	msg[sizeof(set)] = 1;
+	expect_ok(guest_vfu_tell(&vfu, VFU_SET_IRQS, msg, sizeof(msg), NULL,
+				 0));
 	expect_ok(guest_vfu_set_irqs(&vfu, IRQ_FIRE, index, 0, 1, NULL, 0));
 	ck_assert_int_eq(read(fd, &count, sizeof(count)), sizeof(count));
 	ck_assert_uint_eq(count, 2);
