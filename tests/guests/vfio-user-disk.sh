@@ -3,7 +3,8 @@
 #
 # vfio-user-disk.sh - disks as PCI functions in stock QEMU, by vfio-user: both
 # doorbells, MSI-X and INTx, split and packed rings, several queues; and what a
-# machine does to its devices: reset, unbind, unplug, plug, translate addresses
+# machine does to its devices: reset, sleep, unbind, unplug, plug, translate
+# addresses
 #
 # 6.1 and 7.2 are the kernels of Debian stable and unstable.
 
@@ -95,6 +96,32 @@ reboot_case()
 	guest_done guest "$guest" 60
 	[ "$(grep -ca '@@ ok file system' guest.console)" = 3 ] ||
 		fail "it did not work in all three boots"
+	io_kept
+	vfu_polite guest
+}
+
+# The guest sleeps (S3), from which QEMU wakes it with a reset of its devices.
+sleep_case()
+{
+	vfu_serve "$1" "$2"
+	image disk.img 64
+	disk_start pviod "$PWD/disk.img" queues=2
+	steps guest <<-END
+		$(io_steps)
+		for i in 1 2; do
+			say sleeps \$i
+			step "woken \$i" sh -c "echo mem >/sys/power/state"
+			step "read \$i" blktool check /dev/vda 50331648 4194304 7
+			step "file system \$i" file_system /dev/vda
+		done
+	END
+	vfu_start guest -smp 2 -device "$(vfu_json disk.sock)"
+	for i in 1 2; do
+		guest_says guest "sleeps $i" 60
+		within 60 was_suspended guest "$i" || fail "it does not sleep"
+		qmp guest system_wakeup
+	done
+	guest_done guest "$guest" 60
 	io_kept
 	vfu_polite guest
 }
@@ -259,6 +286,8 @@ run_case vfio-user-disk-intx-6.1 io_case trap stable split IO-APIC 2
 run_case vfio-user-disk-intx-7.2 io_case poll sid packed IO-APIC 1
 run_case vfio-user-disk-reboot-6.1 reboot_case trap stable
 run_case vfio-user-disk-reboot-7.2 reboot_case poll sid
+run_case vfio-user-disk-sleep-6.1 sleep_case poll stable
+run_case vfio-user-disk-sleep-7.2 sleep_case trap sid
 run_case vfio-user-disk-rebind rebind_case trap stable
 run_case vfio-user-disk-hotplug-6.1 hotplug_case poll stable
 run_case vfio-user-disk-hotplug-7.2 hotplug_case trap sid

@@ -52,6 +52,12 @@ qmp()
 	echo "{\"execute\":\"$2\"${3:+,\"arguments\":$3}}" >"$1.qmp.in"
 }
 
+# was_suspended NAME TIMES: QEMU has said so of the guest
+was_suspended()
+{
+	[ "$(grep -c '"SUSPEND"' "$1.qmp")" -ge "$2" ]
+}
+
 # was_deleted NAME TIMES: QEMU has said so of a device
 was_deleted()
 {

@@ -107,7 +107,6 @@ enum virtio_capability {
 #define POWER_VERSION	   3
 #define POWER_STATE	   0x3
 #define POWER_D3	   3
-#define POWER_NO_SOFT_RESET 0x8
 
 #define EXPRESS_CONTROL	     (CAP_EXPRESS + 8)
 #define EXPRESS_CONTROL_BITS 0x781f /* errors, ordering, sizes of reads */
@@ -292,7 +291,12 @@ void pci_config_init(struct pvio_pci *pci)
 
 	config_put_cap(pci, &last, CAP_POWER, CAP_ID_POWER);
 	put16(config, CAP_POWER + 2, POWER_VERSION);
-	put16(config, POWER_CONTROL, POWER_NO_SOFT_RESET);
+	/*
+	 * All is kept in D3hot, but No_Soft_Reset is not set: Linux (6.10 on)
+	 * takes it for a promise that the device need not be set up again
+	 * after any sleep, and waits for ever for a device that its VMM has
+	 * reset, as QEMU does at the end of S3.
+	 */
 	put16(pci->mask, POWER_CONTROL, POWER_STATE);
 	config_put_cap(pci, &last, CAP_EXPRESS, CAP_ID_EXPRESS);
 	config_put_express(pci);
