@@ -24,6 +24,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -78,6 +79,34 @@ bool pvio_eventfd_is(int fd)
 		return errno != EBADF;
 	name[n] = '\0';
 	return strcmp(name, "anon_inode:[eventfd]") == 0;
+}
+
+/* The kernel's number of the counter; -1: it does not say. */
+static long eventfd_id(int fd)
+{
+	static const char key[] = "eventfd-id:";
+	char path[32], info[512];
+	const char *at;
+	ssize_t n;
+
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -1;
+	n = read(fd, info, sizeof(info) - 1);
+	close(fd);
+	if (n < 0)
+		return -1;
+	info[n] = '\0';
+	at = strstr(info, key);
+	return at ? strtol(at + sizeof(key) - 1, NULL, 10) : -1;
+}
+
+bool pvio_eventfd_is_same(int a, int b)
+{
+	long id = eventfd_id(a);
+
+	return id >= 0 && id == eventfd_id(b);
 }
 
 int pvio_eventfd_set_nonblocking(int fd)

@@ -25,6 +25,9 @@ int pvio_eventfd_set_nonblocking(int fd);
  */
 int pvio_eventfd_dup(int fd);
 
+/* Do both stand for one counter?  Without /proc: false. */
+bool pvio_eventfd_is_same(int a, int b);
+
 /*
  * Add 1 to @fd.  Any thread.  0: done, or the counter is full and so its
  * reader told already.  -EINTR: it blocked; let go of it.  Or -errno of write.

@@ -126,7 +126,8 @@ int pvio_pci_set_vector_fd(struct pvio_pci *pci, unsigned int vector, int fd);
 /*
  * Deliver INTx by writing to @trigger each time it is asserted, and assert it
  * again, if the cause has not gone, when @resample is written (KVM's irqfd with
- * resampling).  Both borrowed for the call; -1: no longer.
+ * resampling).  Both borrowed for the call; -1: no longer.  -EINVAL: no
+ * eventfds, or both are one; -EMFILE.
  */
 int pvio_pci_set_intx_fds(struct pvio_pci *pci, int trigger, int resample);
 

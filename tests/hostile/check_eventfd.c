@@ -134,6 +134,21 @@ START_TEST(a_write_that_blocks_is_interrupted)
 }
 END_TEST
 
+START_TEST(duplicates_are_known_for_the_same)
+{
+	int a = eventfd(0, EFD_CLOEXEC), b = eventfd(0, EFD_CLOEXEC);
+	int again = dup(a);
+
+	ck_assert(pvio_eventfd_is_same(a, again));
+	ck_assert(!pvio_eventfd_is_same(a, b));
+	ck_assert(!pvio_eventfd_is_same(a, -1));
+	ck_assert(!pvio_eventfd_is_same(-1, -1));
+	close(a);
+	close(b);
+	close(again);
+}
+END_TEST
+
 START_TEST(what_is_duplicated_is_an_eventfd_and_does_not_block)
 {
 	int fd = eventfd(0, 0), own, pipes[2];
@@ -160,4 +175,5 @@ END_TEST
 CHECK_MAIN("eventfd", setup, teardown,
 	   a_call_eventfd_that_blocks_costs_only_its_own_device,
 	   a_full_counter_is_no_error, a_write_that_blocks_is_interrupted,
+	   duplicates_are_known_for_the_same,
 	   what_is_duplicated_is_an_eventfd_and_does_not_block)

@@ -511,6 +511,30 @@ START_TEST(error_eventfd_that_blocks_is_let_go)
 }
 END_TEST
 
+/* Else the one would raise the other for ever. */
+START_TEST(one_eventfd_does_not_trigger_and_unmask)
+{
+	const uint32_t unmask = VFU_IRQ_DATA_EVENTFD | VFU_IRQ_ACTION_UNMASK;
+	int fd = hostile_eventfd(), other = hostile_eventfd();
+	unsigned int before;
+
+	hostile_connect();
+	before = rig_count_fds();
+	expect_ok(guest_vfu_set_irqs(&vfu, IRQ_ASSIGN, VFU_IRQ_INTX, 0, 1, &fd,
+				     1));
+	expect_refused(EINVAL, guest_vfu_set_irqs(&vfu, unmask, VFU_IRQ_INTX, 0,
+						  1, &fd, 1));
+	expect_ok(guest_vfu_set_irqs(&vfu, unmask, VFU_IRQ_INTX, 0, 1, &other,
+				     1));
+	expect_refused(EINVAL, guest_vfu_set_irqs(&vfu, IRQ_ASSIGN,
+						  VFU_IRQ_INTX, 0, 1, &other,
+						  1));
+	ck_assert_uint_eq(rig_count_fds(), before + 2);
+	close(fd);
+	close(other);
+}
+END_TEST
+
 /* A read may block, since the client can take O_NONBLOCK away: there is none. */
 START_TEST(unmask_eventfd_is_not_read)
 {
@@ -692,6 +716,7 @@ int main(void)
 		{ line_eventfd_that_blocks_is_let_go, 2 },
 		{ error_and_request_are_fired_by_the_client, 2 },
 		{ error_eventfd_that_blocks_is_let_go, 2 },
+		{ one_eventfd_does_not_trigger_and_unmask, 0 },
 		{ unmask_eventfd_is_not_read, 0 },
 		{ features_and_migration_are_refused, 0 },
 		{ doorbells_by_descriptor_are_refused, 0 },

@@ -196,6 +196,18 @@ START_TEST(resample_triggers_again_only_what_is_still_up)
 }
 END_TEST
 
+START_TEST(one_eventfd_is_not_both)
+{
+	int fd = eventfd(0, EFD_NONBLOCK), again = dup(fd);
+
+	ck_assert_int_eq(pvio_line_set_fds(&line, fd, again), -EINVAL);
+	pvio_line_raise(&line, PVIO_ISR_QUEUE);
+	ck_assert_uint_eq(taken(fd), 0);
+	close(fd);
+	close(again);
+}
+END_TEST
+
 START_TEST(resample_by_call_tells_the_callback_again)
 {
 	pvio_line_resample(&line);
@@ -299,7 +311,7 @@ CHECK_MAIN("line", setup, teardown, line_is_up_while_the_register_says_why,
 	   line_that_is_off_comes_up_when_it_is_on_again,
 	   trigger_is_written_once_a_rise, trigger_set_while_up_hears_of_it,
 	   resample_triggers_again_only_what_is_still_up,
-	   resample_by_call_tells_the_callback_again,
+	   one_eventfd_is_not_both, resample_by_call_tells_the_callback_again,
 	   replaced_resample_is_no_longer_heard,
 	   what_is_no_eventfd_is_refused_and_changes_nothing,
 	   trigger_that_blocks_is_let_go,

@@ -141,6 +141,10 @@ int pvio_line_set_fds(struct pvio_line *line, int trigger, int resample)
 	struct event *event = NULL;
 	int own_trigger, own_resample, old, rc;
 
+	/* Each trigger would be an end of interrupt, and that a trigger. */
+	if (trigger >= 0 && resample >= 0 &&
+	    pvio_eventfd_is_same(trigger, resample))
+		return -EINVAL;
 	rc = line_dup(trigger, &own_trigger);
 	if (rc < 0)
 		return rc;

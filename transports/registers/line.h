@@ -54,7 +54,10 @@ uint8_t pvio_line_isr(struct pvio_line *line);
 void pvio_line_set_off(struct pvio_line *line, bool is_off);
 /* Tell the host again, if the line is up: it has handled what it was told. */
 void pvio_line_resample(struct pvio_line *line);
-/* Duplicates both; -1: none.  Control worker.  -errno. */
+/*
+ * Duplicates both; -1: none.  Control worker.  -EINVAL: they are one; or
+ * -errno.
+ */
 int pvio_line_set_fds(struct pvio_line *line, int trigger, int resample);
 
 #endif

@@ -128,6 +128,19 @@ static int intx_set_unmask(struct vfu *vfu, int fd)
 	return 0;
 }
 
+/* Is @fd the one that unmasks, or that is triggered? */
+static bool intx_has_fd(struct vfu *vfu, int fd, bool is_unmask)
+{
+	bool has;
+
+	pthread_mutex_lock(&vfu->intx.lock);
+	has = fd >= 0 &&
+	      pvio_eventfd_is_same(fd, is_unmask ? vfu->intx.unmask_fd
+						 : vfu->intx.trigger_fd);
+	pthread_mutex_unlock(&vfu->intx.lock);
+	return has;
+}
+
 static void intx_fire(struct vfu *vfu)
 {
 	pthread_mutex_lock(&vfu->intx.lock);
@@ -341,7 +354,7 @@ static int irqs_take_fd(struct vfu_session *s, const struct vfu_message *msg,
 static int irqs_intx(struct vfu_session *s, const struct vfu_irq_set *set,
 		     const struct vfu_message *msg)
 {
-	bool is_fd = set->flags & VFU_IRQ_DATA_EVENTFD;
+	bool is_fd = set->flags & VFU_IRQ_DATA_EVENTFD, is_unmask;
 	struct vfu *vfu = s->vfu;
 	int fd, rc;
 
@@ -351,7 +364,13 @@ static int irqs_intx(struct vfu_session *s, const struct vfu_irq_set *set,
 		rc = irqs_take_fd(s, msg, &fd);
 		if (rc < 0)
 			return rc;
-		if (set->flags & VFU_IRQ_ACTION_UNMASK)
+		is_unmask = set->flags & VFU_IRQ_ACTION_UNMASK;
+		if (intx_has_fd(vfu, fd, !is_unmask)) {
+			close(fd);
+			return vfu_refuse(s, -EINVAL,
+					  "what INTx triggers would unmask it");
+		}
+		if (is_unmask)
 			return intx_set_unmask(vfu, fd);
 		/* Who wants the line has done with messages. */
 		if (fd >= 0)
