@@ -82,7 +82,8 @@ static void none_is_left(void)
 	for (i = 0; i < 64 * fz.nr_words; i++) {
 		require(!fz.is_honest || is_served(i));
 		/* What was under way has come by now, or was dropped. */
-		fz.stale[i] = 0;
+		if (!fz.is_masked[i])
+			fz.stale[i] = 0;
 		if (!fz.is_open[i])
 			fz.raised[i] = 0;
 	}
