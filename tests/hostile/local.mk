@@ -40,6 +40,12 @@ tests_hostile_check_vfio_user_flight_CPPFLAGS = $(test_cppflags) \
 tests_hostile_check_vfio_user_flight_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_hostile_check_vfio_user_flight_LDADD = $(test_libs)
 
+check_PROGRAMS += tests/hostile/check_vfio_user_irqs
+TESTS += tests/hostile/check_vfio_user_irqs
+tests_hostile_check_vfio_user_irqs_CPPFLAGS = $(test_cppflags)
+tests_hostile_check_vfio_user_irqs_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_hostile_check_vfio_user_irqs_LDADD = $(test_libs)
+
 check_PROGRAMS += tests/hostile/check_vfio_user_memory
 TESTS += tests/hostile/check_vfio_user_memory
 tests_hostile_check_vfio_user_memory_CPPFLAGS = $(test_cppflags)
