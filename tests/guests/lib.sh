@@ -451,10 +451,11 @@ nested_start()
 }
 
 # nested_run NAME SECONDS FILE...: the same, until it has ended well.  QEMU's
-# emulation of SVM is not what is tested, and it is not perfect: a guest of the
-# guest was seen to hang before its first word or in a sleep, once in some
-# hundred runs, and the guest itself to end as by a triple fault, under 7.2 and
-# 11.1 alike; the same guests never hung under KVM without QEMU.  So a run that
+# emulation of two processors with SVM is not what is tested, and it is not
+# perfect: the guest was seen to hang before its first word, or to end as by a
+# triple fault, when nothing of ours had run yet, and a guest of it before its
+# first word or in a sleep; once in some tens of runs, under 7.2 and 11.1.  The
+# same guests never hung under KVM without QEMU.  So a run that did not end, or
 # ended early, or whose steps say "hung", is made once more, and that is said.
 nested_run()
 {

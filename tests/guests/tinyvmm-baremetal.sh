@@ -153,7 +153,7 @@ nested_case()
 			step "mmio, \$ring" try mmio line "\$ring"
 		done
 	END
-	nested_run first 120 "$(program baremetal.elf)"
+	nested_run first 80 "$(program baremetal.elf)"
 	[ "$(grep -ac '^@@ ok .*,' first.console)" = 12 ] || fail "not all ran"
 }
 

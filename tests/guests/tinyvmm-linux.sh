@@ -93,7 +93,7 @@ linux_case()
 	kernel_get
 	second_steps
 	first_steps "$@"
-	nested_run first 120 second.initrd
+	nested_run first 80 second.initrd
 	echo "figure: exits: $(count io) io, $(count mmio) mmio," \
 		"$(count notify_exits) of them kicks; queues:" \
 		"$(count kicks) kicks, $(count notifications) notifications"
