@@ -466,7 +466,9 @@ nested_run()
 	gone_within "$guest" "$limit" || kill -KILL "$guest"
 	if ! grep -qa '^@@ end' "$name.console" ||
 		grep -qa '@@ hung' "$name.console"; then
-		echo "figure: hung, and was tried again"
+		echo "figure: hung, and was tried again; its last words:" \
+			"$(tr -d '\r' <"$name.console" | grep -a . |
+				tail -n 1 | cut -c1-60)"
 		gone_within "$guest" 10
 		mv "$name.console" "$name-hung.log"
 		nested_start "$name" "$@"
