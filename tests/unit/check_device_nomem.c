@@ -142,7 +142,7 @@ START_TEST(create_without_memory_leaves_nothing)
 END_TEST
 
 static struct pvio_mmio *mmio;
-static int vmm_fd;
+static int vmm_fds[2];
 
 static int call_mmio_doorbell(void)
 {
@@ -153,7 +153,7 @@ static int call_mmio_doorbell(void)
 
 static int call_set_irq_fds(void)
 {
-	return pvio_mmio_set_irq_fds(mmio, vmm_fd, vmm_fd);
+	return pvio_mmio_set_irq_fds(mmio, vmm_fds[0], vmm_fds[1]);
 }
 
 /* Make @call until nothing it needs is missing; what failed left no trace. */
@@ -185,10 +185,12 @@ START_TEST(eventfds_without_memory_for_a_watch_are_let_go)
 					    &rig.control, 1, &dev),
 			 0);
 	mmio = pvio_mmio_of(dev);
-	vmm_fd = eventfd(0, EFD_NONBLOCK);
+	vmm_fds[0] = eventfd(0, EFD_NONBLOCK);
+	vmm_fds[1] = eventfd(0, EFD_NONBLOCK);
 	try_until_it_works(call_mmio_doorbell, 2);
 	try_until_it_works(call_set_irq_fds, 2);
-	close(vmm_fd);
+	close(vmm_fds[0]);
+	close(vmm_fds[1]);
 	pvio_device_destroy(dev);
 }
 END_TEST
