@@ -155,14 +155,6 @@ struct pvio_device {
  * fenced.
  */
 void pvio_device_free(struct pvio_device *dev);
-
-/*
- * device-call.c: as pvio_device_call(), where there is no device yet, or none
- * any more.  @begin calls @done before it returns.
- */
-int pvio_control_call(struct pvio_worker *control, pvio_begin_fn *begin,
-		      void *arg);
-
 /* device-queue.c */
 void pvio_device_queue_init(struct pvio_device *dev, unsigned int index);
 void pvio_device_queue_fini(struct pvio_device *dev, unsigned int index);

@@ -36,25 +36,31 @@ int pvio_device_start(struct pvio_device *dev)
 
 /* --- waiting --------------------------------------------------------------- */
 
-void pvio_device_wait(struct pvio_device *dev, const bool *flag)
+void pvio_workers_wait(struct pvio_worker *control,
+		       struct pvio_worker *const workers[], unsigned int nr,
+		       const bool *flag)
 {
 	while (!*flag) {
-		bool did = pvio_worker_step(dev->control);
+		bool did = pvio_worker_step(control);
 		bool all_run = true;
 		unsigned int i;
 
-		for (i = 0; i < dev->nr_workers; i++) {
-			struct pvio_worker *w = dev->workers[i];
-
-			if (w == dev->control || !pvio_worker_is_mine(w))
+		for (i = 0; i < nr; i++) {
+			if (workers[i] == control ||
+			    !pvio_worker_is_mine(workers[i]))
 				continue;
 			all_run = false;
-			did |= pvio_worker_step(w);
+			did |= pvio_worker_step(workers[i]);
 		}
 		/* What is not on a thread cannot wake us: look every ms. */
 		if (!did)
-			pvio_worker_wait(dev->control, all_run ? 100 : 1);
+			pvio_worker_wait(control, all_run ? 100 : 1);
 	}
+}
+
+void pvio_device_wait(struct pvio_device *dev, const bool *flag)
+{
+	pvio_workers_wait(dev->control, dev->workers, dev->nr_workers, flag);
 }
 
 /* --- stop, destroy --------------------------------------------------------- */

@@ -65,6 +65,15 @@ void pvio_device_kick(struct pvio_device *dev, unsigned int index)
 	pvio_device_look(dev, index);
 }
 
+void pvio_device_kick_here(struct pvio_device *dev, unsigned int index)
+{
+	struct pvio_vq *vq = &dev->vqs[index];
+
+	pvio_count(&vq->stats.kicks, 1);
+	if (vq->state == PVIO_VQ_RUNNING)
+		pvio_queue_wake(vq);
+}
+
 void pvio_device_look(struct pvio_device *dev, unsigned int index)
 {
 	struct pvio_vq_control *ctl;

@@ -56,6 +56,13 @@ typedef void pvio_begin_fn(void *arg, pvio_done_fn *done, void *done_arg);
 int pvio_device_call(struct pvio_device *dev, pvio_begin_fn *begin, void *arg);
 
 /*
+ * The same where there is no device yet, or none any more, or several.  On the
+ * control worker itself @begin calls @done before it returns.
+ */
+int pvio_control_call(struct pvio_worker *control, pvio_begin_fn *begin,
+		      void *arg);
+
+/*
  * Who was refused with -EBUSY, since a reset or a change of memory excludes
  * everything else, and would try again.  True: @waiter->fn is called when that
  * is over, once, on the control worker; false: it is over.  The struct stays
@@ -199,6 +206,8 @@ void pvio_device_vq_set_call_fd(struct pvio_device *dev, unsigned int index,
 				int fd, pvio_done_fn *done, void *arg);
 /* The driver kicked by other means.  Any thread.  Unknown queues: ignored. */
 void pvio_device_kick(struct pvio_device *dev, unsigned int index);
+/* The same, for the queue's own worker, at once. */
+void pvio_device_kick_here(struct pvio_device *dev, unsigned int index);
 /* Nobody kicked, but look at the ring all the same. */
 void pvio_device_look(struct pvio_device *dev, unsigned int index);
 /*
@@ -209,9 +218,12 @@ void pvio_device_poll_always(struct pvio_device *dev);
 
 /*
  * Turn the control worker, and those of the queues' workers that nobody runs,
- * until *@flag is set (for the C API's waiting calls).
+ * until *@flag is set (for the C API's waiting calls); or those of @workers.
  */
 void pvio_device_wait(struct pvio_device *dev, const bool *flag);
+void pvio_workers_wait(struct pvio_worker *control,
+		       struct pvio_worker *const workers[], unsigned int nr,
+		       const bool *flag);
 
 #pragma GCC visibility pop
 #endif

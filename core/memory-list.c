@@ -159,6 +159,11 @@ static void memory_begin(void *arg, pvio_done_fn *done, void *done_arg)
 	memory_set(call);
 }
 
+int pvio_memory_map(const struct pvio_memory *mem, struct pvio_map **map)
+{
+	return pvio_map_create(mem->region, mem->nr, map);
+}
+
 int pvio_device_set_memory_list(struct pvio_device *dev,
 				const struct pvio_memory *mem)
 {
@@ -168,7 +173,7 @@ int pvio_device_set_memory_list(struct pvio_device *dev,
 	};
 	int rc;
 
-	rc = pvio_map_create(mem->region, mem->nr, &call.map);
+	rc = pvio_memory_map(mem, &call.map);
 	if (rc < 0)
 		return rc;
 	rc = pvio_device_call(dev, memory_begin, &call);

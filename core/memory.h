@@ -109,6 +109,9 @@ struct pvio_map {
  */
 int pvio_map_create(const struct pvio_region *regions, unsigned int nr,
 		    struct pvio_map **map);
+/* The same from the ranges that an embedding program lists (pvio/memory.h). */
+struct pvio_memory;
+int pvio_memory_map(const struct pvio_memory *mem, struct pvio_map **map);
 struct pvio_map *pvio_map_get(struct pvio_map *map);
 void pvio_map_put(struct pvio_map *map); /* NULL is allowed */
 /* Attach a dirty log to a map nobody uses yet.  Takes a reference. */

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 pvioincludedir = $(includedir)/pvio
 pvioinclude_HEADERS = \
+	include/pvio/bus-abi.h \
+	include/pvio/bus.h \
 	include/pvio/device.h \
 	include/pvio/doorbell.h \
 	include/pvio/kvm.h \

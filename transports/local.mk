@@ -1,5 +1,15 @@
 # SPDX-License-Identifier: BSD-3-Clause
 library_sources += \
+	transports/hypercall/bus.c \
+	transports/hypercall/calls.c \
+	transports/hypercall/connectors.c \
+	transports/hypercall/device.c \
+	transports/hypercall/hypercall.c \
+	transports/hypercall/hypercall.h \
+	transports/hypercall/kick.c \
+	transports/hypercall/messages.c \
+	transports/hypercall/notify.c \
+	transports/hypercall/slots.c \
 	transports/loopback/loopback.c \
 	transports/mmio/mmio.c \
 	transports/pci/bar.c \

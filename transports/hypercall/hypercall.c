@@ -1,0 +1,281 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * hypercall.c - the transport of a device on the bus
+ *
+ *	calls      SET_DEVICE_STATUS, SET_VQUEUE ...  -> registers, core
+ *	kick       signal, or doorbell of it          -> the queue's worker
+ *	notify     the queue's worker -> route -> signal, interrupt
+ *
+ * Every device of a guest is on one bus, named by `bus`, or by `socket` of the
+ * bridge that shows it to QEMU.  What the guest sees is in docs/bus-abi.md; how
+ * it gets there is the bus's.  Here a device gets its place, and gives it back.
+ *
+ * It can do what the device can: an own notification for every queue, per-queue
+ * reset, memory that comes and goes while queues run.
+ */
+#include "hypercall.h"
+
+#include "core/config.h"
+#include "core/stats.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* --- the core's events ------------------------------------------------------------ */
+
+static void hypercall_notify_queue(void *transport, unsigned int queue)
+{
+	struct hypercall *device = transport;
+	union bus_route route = {
+		.word = pvio_load_once(&device->routes[queue].word),
+	};
+
+	/* Who resets the device wants to hear no more of it. */
+	if (unlikely(pvio_load_once(&device->regs.is_resetting)))
+		return;
+	pvio_bus_notify(device->bus, route, device->first_signal + queue,
+			&device->kicks[queue]->counters);
+}
+
+static void hypercall_notify_config(void *transport)
+{
+	struct hypercall *device = transport;
+	unsigned int config = device->regs.nr_queues;
+
+	if (device->regs.is_resetting)
+		return;
+	pvio_bus_notify(device->bus, device->routes[config],
+			device->first_signal + config, &device->bus->counters);
+}
+
+/* After a reset there is nothing to say, and nowhere to say it. */
+static void hypercall_silence(struct pvio_registers *regs, uint16_t vector)
+{
+	struct hypercall *device =
+		pvio_container_of(regs, struct hypercall, regs);
+	unsigned int i;
+
+	(void)vector;
+	for (i = 0; i <= regs->nr_queues; i++)
+		pvio_store_once(&device->routes[i].word, 0);
+}
+
+static void hypercall_describe(void *transport, char *text, size_t size)
+{
+	struct hypercall *device = transport;
+	struct pvio_bus *bus = device->bus;
+	struct pvio_bus_counters c;
+
+	pvio_bus_count(bus, &c);
+	snprintf(text, size,
+		 "\"bus\": \"%s\", \"number\": %d, \"calls\": %llu, "
+		 "\"doorbells\": %llu, \"kicks\": %llu, \"raised\": %llu, "
+		 "\"coalesced\": %llu, \"interrupts\": %llu",
+		 bus->name, device->slot ? (int)(device->slot - bus->slot) : -1,
+		 (unsigned long long)c.calls, (unsigned long long)c.doorbells,
+		 (unsigned long long)c.kicks, (unsigned long long)c.raised,
+		 (unsigned long long)c.coalesced,
+		 (unsigned long long)c.interrupts);
+}
+
+/* --- start, stop ------------------------------------------------------------------- */
+
+static void kicks_release(struct hypercall *device, unsigned int nr)
+{
+	while (nr > 0)
+		device->kicks[--nr]->nr_users--;
+}
+
+static int kicks_use(struct hypercall *device)
+{
+	unsigned int i;
+	int rc;
+
+	for (i = 0; i < device->regs.nr_queues; i++) {
+		rc = pvio_bus_kick_of(device->bus,
+				      pvio_device_vq(device->dev, i)->worker,
+				      &device->kicks[i]);
+		if (rc < 0) {
+			kicks_release(device, i);
+			return rc;
+		}
+		device->kicks[i]->nr_users++;
+	}
+	return 0;
+}
+
+static void start_is_done(struct pvio_bus *bus)
+{
+	struct hypercall *device = bus->done_arg;
+
+	pvio_bus_show(device);
+	pvio_bus_end_turn(bus);
+}
+
+static void start_run(struct pvio_bus *bus, struct bus_turn *turn)
+{
+	struct hypercall *device =
+		pvio_container_of(turn, struct hypercall, start);
+
+	bus->done_arg = device;
+	pvio_bus_await(bus, start_is_done);
+	if (bus->is_quiet) {
+		bus->nr_waiting++;
+		pvio_device_quiesce(device->dev, PVIO_QUIET_TRANSPORT,
+				    pvio_bus_answered, bus);
+	} else {
+		pvio_device_unquiesce(device->dev, PVIO_QUIET_TRANSPORT);
+	}
+	bus->nr_waiting++;
+	pvio_device_set_memory(device->dev, pvio_map_get(bus->map),
+			       pvio_bus_answered, bus);
+	pvio_bus_kicks_renew(bus, bus->is_quiet ? NULL : bus->map);
+	pvio_bus_answered(bus, 0);
+}
+
+static int hypercall_start(void *transport)
+{
+	struct hypercall *device = transport;
+	int rc;
+
+	rc = kicks_use(device);
+	if (rc < 0)
+		return rc;
+	rc = pvio_bus_add(device->bus, device);
+	if (rc < 0) {
+		kicks_release(device, device->regs.nr_queues);
+		return rc;
+	}
+	pvio_bus_take_turn(device->bus, &device->start);
+	return 0;
+}
+
+/* No worker is in the device on the bus's behalf any more. */
+static void stop_is_done(struct pvio_bus *bus)
+{
+	struct hypercall *device = bus->done_arg;
+
+	pvio_registers_reset(&device->regs, device->done, device->done_arg);
+	pvio_bus_end_turn(bus);
+}
+
+static void stop_run(struct pvio_bus *bus, struct bus_turn *turn)
+{
+	struct hypercall *device =
+		pvio_container_of(turn, struct hypercall, stop);
+
+	bus->done_arg = device;
+	hypercall_silence(&device->regs, PVIO_NO_VECTOR);
+	pvio_bus_hide(device);
+	kicks_release(device, device->regs.nr_queues);
+	pvio_bus_await(bus, stop_is_done);
+	pvio_bus_kicks_renew(bus, bus->is_quiet ? NULL : bus->map);
+	pvio_bus_answered(bus, 0);
+}
+
+static void hypercall_stop(void *transport, pvio_done_fn *done, void *arg)
+{
+	struct hypercall *device = transport;
+
+	device->done = done;
+	device->done_arg = arg;
+	pvio_bus_take_turn(device->bus, &device->stop);
+}
+
+/* --- life ------------------------------------------------------------------------- */
+
+static void hypercall_detach(void *transport)
+{
+	struct hypercall *device = transport;
+
+	if (device->bus)
+		pvio_bus_put(device->bus);
+	pvio_registers_fini(&device->regs);
+	free(device->kicks);
+	free(device->routes);
+	free(device);
+}
+
+static int hypercall_join(struct hypercall *device, struct pvio_config *cfg)
+{
+	const char *name = "";
+	uint64_t interrupts = 0;
+	int rc;
+
+	if (pvio_config_string_opt(cfg, "bus", &name) < 0 ||
+	    pvio_config_uint_opt(cfg, "interrupts", 1, BUS_MAX_INTERRUPTS,
+				 &interrupts) < 0)
+		return -EINVAL;
+	rc = pvio_bus_get(name, pvio_device_control(device->dev),
+			  (unsigned int)interrupts, &device->bus);
+	if (rc == -EINVAL)
+		return pvio_config_error(cfg, "bus",
+					 "the bus \"%s\" has another control "
+					 "worker, or number of interrupts",
+					 name);
+	return rc;
+}
+
+static int hypercall_attach(struct pvio_device *dev, struct pvio_config *cfg,
+			    void **transport)
+{
+	struct hypercall *device;
+	int rc;
+
+	device = calloc(1, sizeof(*device));
+	if (!device)
+		return -ENOMEM;
+	device->dev = dev;
+	device->start.run = start_run;
+	device->stop.run = stop_run;
+	rc = pvio_registers_init(&device->regs, dev, 0, hypercall_silence);
+	if (rc < 0)
+		goto detach;
+	rc = -ENOMEM;
+	device->routes = calloc(device->regs.nr_queues + 1,
+				sizeof(*device->routes));
+	device->kicks = calloc(device->regs.nr_queues, sizeof(*device->kicks));
+	if (!device->routes || !device->kicks)
+		goto detach;
+	rc = hypercall_join(device, cfg);
+	if (rc < 0)
+		goto detach;
+	*transport = device;
+	return 0;
+
+detach:
+	hypercall_detach(device);
+	return rc;
+}
+
+static const struct pvio_transport_ops hypercall_ops = {
+	.abi		= PVIO_PLUGIN_ABI,
+	.name		= "hypercall",
+	.features	= { PVIO_BIT(VIRTIO_RING_F_INDIRECT_DESC) |
+			    PVIO_BIT(VIRTIO_RING_F_EVENT_IDX) |
+			    PVIO_BIT(VIRTIO_F_VERSION_1) |
+			    PVIO_BIT(VIRTIO_F_RING_PACKED) |
+			    PVIO_BIT(VIRTIO_F_ACCESS_PLATFORM) |
+			    PVIO_BIT(VIRTIO_F_IN_ORDER) |
+			    PVIO_BIT(VIRTIO_F_RING_RESET) |
+			    PVIO_BIT(VIRTIO_F_SUSPEND) },
+	.awaits_memory	= true,
+	.attach		= hypercall_attach,
+	.detach		= hypercall_detach,
+	.start		= hypercall_start,
+	.stop		= hypercall_stop,
+	.notify_queue	= hypercall_notify_queue,
+	.notify_config	= hypercall_notify_config,
+	.describe	= hypercall_describe,
+};
+
+struct pvio_bus *pvio_bus_of(struct pvio_device *dev)
+{
+	struct hypercall *device = pvio_device_transport(dev, &hypercall_ops);
+
+	return device ? device->bus : NULL;
+}
+
+PVIO_PLUGIN(transport, hypercall, hypercall_ops);

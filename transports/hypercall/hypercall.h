@@ -1,0 +1,354 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * hypercall.h - the bus and its devices, between its files
+ *
+ *	hypercall.c	the transport of one device: its place on the bus
+ *	bus.c		the bus: one thing at a time, memory, reset
+ *	slots.c		who is on it: numbers, signals, events
+ *	calls.c		call blocks: copied in, carried out, answered
+ *	messages.c	the table of messages, and those to the bus
+ *	device.c	those to a device
+ *	notify.c	notify queues, and interrupts
+ *	kick.c		kick queues, and doorbells
+ *	connectors.c	how operations arrive from a VMM
+ *
+ * Three planes, as docs/bus-abi.md has them.  Control is the control worker's,
+ * one *turn* at a time: a call, a change of memory, a reset.  A turn may wait
+ * for workers; what comes meanwhile queues up.  Signals are raised and taken on
+ * the queues' workers, which read three things of the bus: the route of a queue,
+ * a notify queue's area, and who a signal belongs to.  Control changes each by one
+ * store, and frees what it replaced when every worker has been seen between two
+ * of its jobs (pvio_bus_fence()).  Data is the core's.
+ */
+#ifndef PVIO_HYPERCALL_H
+#define PVIO_HYPERCALL_H
+
+#include "core/log.h"
+#include "core/signal.h"
+#include "core/transport.h"
+#include "core/worker.h"
+#include "transports/registers/registers.h"
+
+#include <pthread.h>
+#include <pvio/bus.h>
+
+struct event;
+
+#define BUS_MAX_DEVICES	   256
+#define BUS_MAX_KICKS	   64
+#define BUS_MAX_INTERRUPTS 2048
+#define BUS_DEFAULT_INTERRUPTS 16
+#define BUS_DIRECT_WORDS   (PVIO_BUS_MAX_SIGNALS / 64)
+
+/* --- one thing at a time ------------------------------------------------- */
+
+/* Waits to be run on the control worker; over with pvio_bus_end_turn(). */
+struct bus_turn {
+	struct pvio_list node;
+	void (*run)(struct pvio_bus *bus, struct bus_turn *turn);
+};
+
+/* --- notify queues, and interrupts ---------------------------------------- */
+
+/* An area as producers use it.  Never changes; replaced as a whole. */
+struct bus_area {
+	struct pvio_signal_area *area; /* in guest memory */
+	unsigned int nr_words;
+	struct pvio_map *map; /* reference */
+	struct bus_area *next; /* of those that wait for a fence */
+};
+
+/* What the driver asked for by SET_AREA. */
+struct bus_place {
+	uint64_t address;
+	uint32_t nr_words; /* 0: none */
+};
+
+struct bus_notify {
+	struct bus_place place;
+	struct bus_area *live; /* atomic; NULL: none, or not in memory */
+	bool is_missed;	       /* signals may have been lost while NULL */
+	pthread_mutex_t lock;  /* of fd, around its use */
+	int fd;		       /* of the interrupt; owned, or -1 */
+};
+
+/* Where a queue's notifications go: atomic, as one word. */
+union bus_route {
+	uint32_t word;
+	struct {
+		uint8_t mode;
+		uint8_t level;
+		uint16_t notify;
+	};
+};
+
+/* --- kick queues ------------------------------------------------------------ */
+
+/* A worker's counters: of what it raised and took. */
+struct bus_counters {
+	uint64_t kicks, raised, coalesced, interrupts;
+};
+
+enum bus_kick_sink { BUS_KICK_DIRECT, BUS_KICK_GUEST, BUS_NR_KICK_SINKS };
+
+/* One for each worker that serves queues of the bus.  Stays till its end. */
+struct bus_kick {
+	struct pvio_bus *bus;
+	struct pvio_worker *worker; /* borrowed; NULL: nobody uses it now */
+	unsigned int number;
+	unsigned int nr_users; /* started devices with queues there */
+	struct bus_place place;
+	int fd; /* the doorbell's eventfd, owned */
+	/* Ours, not the guest's: what doorbells of a signal raise.  Owned. */
+	struct pvio_signal_area *direct;
+
+	/* the worker's, while there are users */
+	struct event *event; /* of fd; owned */
+	struct pvio_poller poller;
+	struct pvio_job job;
+	/* Of the direct area, and of the guest's (NULL: there is none). */
+	struct pvio_signal_sink *sink[BUS_NR_KICK_SINKS]; /* owned */
+	struct pvio_map *map;		  /* reference; of the guest's */
+	bool is_armed;
+	uint64_t rung; /* doorbells */
+	struct bus_counters counters;
+
+	/* from control to the worker and back */
+	struct pvio_task task;
+	struct pvio_task back;
+	struct pvio_signal_sink *new_sink;
+	struct pvio_map *new_map;
+	bool wants_event;
+	int rc;
+};
+
+/* Whom a signal stands for; read by workers, and whoever rings. */
+struct bus_signal {
+	struct hypercall *owner; /* atomic; NULL: nobody */
+	uint16_t queue;
+	uint16_t kick; /* atomic; its queue's worker */
+};
+
+/* --- devices ------------------------------------------------------------------ */
+
+enum bus_slot_state {
+	BUS_SLOT_FREE,
+	BUS_SLOT_COMING, /* its start waits for its turn */
+	BUS_SLOT_PRESENT,
+	BUS_SLOT_GONE, /* the driver has not taken the event */
+};
+
+/* A device's number, and its signals: one a queue, and configuration's. */
+struct bus_slot {
+	enum bus_slot_state state;
+	bool has_event;		  /* that it was added, or is gone */
+	struct hypercall *device; /* COMING, PRESENT */
+	uint16_t first_signal, nr_signals;
+};
+
+/* A device on the bus. */
+struct hypercall {
+	struct pvio_device *dev; /* borrowed */
+	struct pvio_bus *bus;	 /* reference */
+	struct pvio_registers regs;
+	struct bus_slot *slot;	 /* NULL: not started */
+	uint16_t first_signal;	 /* the slot's, for workers */
+	union bus_route *routes; /* [nr_queues + 1], owned; config's last */
+	struct bus_kick **kicks; /* [nr_queues], owned: of their workers */
+	struct bus_turn start, stop;
+	pvio_done_fn *done; /* of the stop */
+	void *done_arg;
+};
+
+/* A message of ours, where nobody else writes. */
+struct bus_message {
+	struct pvio_bus_header header;
+	uint8_t payload[PVIO_BUS_MAX_MESSAGE - sizeof(struct pvio_bus_header)];
+	size_t bytes; /* of the payload */
+};
+
+struct bus_call {
+	struct bus_turn turn;
+	struct pvio_bus *bus;
+	uint64_t address;
+	pvio_done_fn *done;
+	void *arg;
+
+	/* while it is its turn */
+	struct pvio_map *map;	     /* reference */
+	struct pvio_bus_call *block; /* in guest memory */
+	struct bus_message request, response;
+	struct hypercall *device; /* that it is for */
+	struct pvio_register_queue was; /* SET_VQUEUE: before it */
+};
+
+struct pvio_bus {
+	struct pvio_list node; /* of all buses */
+	unsigned int refs;     /* devices created; of the list's lock */
+	char *name;
+	struct pvio_worker *control; /* borrowed */
+	struct pvio_log_limit log_limit;
+
+	pvio_bus_interrupt_fn *interrupt;
+	void *interrupt_arg;
+
+	struct pvio_list turns; /* waiting */
+	bool is_busy, is_turning;
+	struct pvio_map *map; /* reference; never NULL */
+	bool is_quiet;	      /* touches no memory */
+	bool has_driver;      /* one has begun with RESET */
+	union bus_route events; /* where the bus's own go */
+
+	unsigned int nr_notify;
+	struct bus_notify *notify; /* [nr_notify], owned */
+	struct bus_area *retired;  /* until a fence */
+	unsigned int nr_kicks;	   /* atomic: grows only */
+	struct bus_kick *kick[BUS_MAX_KICKS]; /* owned */
+	struct bus_slot slot[BUS_MAX_DEVICES];
+	struct bus_signal signal[PVIO_BUS_MAX_SIGNALS];
+	struct bus_counters counters; /* control's */
+	uint64_t calls;
+	uint32_t call_low; /* half of an address, written before the other */
+
+	/* of the turn under way: what it waits for, and what comes then */
+	unsigned int nr_waiting;
+	void (*then)(struct pvio_bus *bus);
+	pvio_done_fn *done;
+	void *done_arg;
+	int rc;
+	struct pvio_map *new_map;
+};
+
+/* --- bus.c ------------------------------------------------------------------- */
+
+/* The bus @name of this process, or a new one.  -EINVAL: another control. */
+int pvio_bus_get(const char *name, struct pvio_worker *control,
+		 unsigned int nr_interrupts, struct pvio_bus **bus);
+void pvio_bus_put(struct pvio_bus *bus);
+/* Queue @turn; it runs now if nothing else is under way. */
+void pvio_bus_take_turn(struct pvio_bus *bus, struct bus_turn *turn);
+void pvio_bus_end_turn(struct pvio_bus *bus);
+/*
+ * Call @begin on the control worker, and wait for what it gives @done.  Any
+ * thread but queues' workers.
+ */
+int pvio_bus_make(struct pvio_bus *bus, pvio_begin_fn *begin, void *arg);
+
+/*
+ * Parts of a turn.  It begins things that end by pvio_bus_answered() (a
+ * pvio_done_fn; @arg is the bus), each counted in nr_waiting; when all have, @then
+ * follows.  The turn's own part is one: pvio_bus_answered() at its end.
+ */
+void pvio_bus_await(struct pvio_bus *bus, void (*then)(struct pvio_bus *bus));
+void pvio_bus_answered(void *arg, int rc);
+
+/*
+ * Turns that others take, too: @done on the control worker, when the turn has
+ * ended.  memory: takes @map.  reset: @has_driver, it is the driver's.  quiet:
+ * touch no memory, as a PCI function that is no bus master.
+ */
+struct bus_order {
+	struct bus_turn turn;
+	pvio_done_fn *done;
+	void *arg;
+	struct pvio_map *map;
+	bool has_driver, is_quiet;
+};
+void pvio_bus_set_memory(struct pvio_bus *bus, struct bus_order *order);
+void pvio_bus_order_reset(struct pvio_bus *bus, struct bus_order *order);
+void pvio_bus_order_quiet(struct pvio_bus *bus, struct bus_order *order);
+/* The part of a turn that a driver's RESET is; @then ends it. */
+void pvio_bus_reset_all(struct pvio_bus *bus, bool has_driver,
+			void (*then)(struct pvio_bus *bus));
+
+/* --- slots.c ----------------------------------------------------------------- */
+
+/* A number and signals for @device, COMING.  -ENOSPC. */
+int pvio_bus_add(struct pvio_bus *bus, struct hypercall *device);
+/* It is there, and its signals are its own; the driver is told. */
+void pvio_bus_show(struct hypercall *device);
+/* It is not there any more; the driver is told. */
+void pvio_bus_hide(struct hypercall *device);
+/* PRESENT, or NULL. */
+struct hypercall *pvio_bus_find(struct pvio_bus *bus, unsigned int number);
+/* Take an event: BUS_MAX_DEVICES when there is none. */
+unsigned int pvio_bus_take_event(struct pvio_bus *bus, bool *is_added);
+bool pvio_bus_has_event(const struct pvio_bus *bus);
+void pvio_bus_forget_events(struct pvio_bus *bus);
+
+/* --- calls.c, messages.c, device.c ---------------------------------------- */
+
+#define BUS_LATER (-1) /* of handlers: pvio_bus_call_done() comes */
+
+void pvio_bus_call_begin(struct pvio_bus *bus, struct bus_call *call,
+			 uint64_t address, pvio_done_fn *done, void *arg);
+void pvio_bus_call_done(struct bus_call *call, enum pvio_bus_result result);
+/* Handlers: a result, or BUS_LATER. */
+int pvio_bus_message(struct pvio_bus *bus, struct bus_call *call);
+int pvio_bus_device_message(struct pvio_bus *bus, struct bus_call *call);
+/* Room for the answer. */
+void *pvio_bus_response(struct bus_call *call, size_t bytes);
+
+/* A message that there is: rows of both tables. */
+struct bus_row {
+	uint8_t id;
+	bool is_open; /* at least so long, and the handler looks */
+	uint8_t bytes; /* of the payload */
+	const char *name;
+	int (*handle)(struct pvio_bus *bus, struct bus_call *call);
+};
+/* Find it, look at its size, call it. */
+int pvio_bus_dispatch(struct pvio_bus *bus, struct bus_call *call,
+		      const struct bus_row *rows, unsigned int nr);
+
+/* --- connectors.c -------------------------------------------------------------- */
+
+/* What a write to the window means; of CALL and DOORBELL, *arg is whose. */
+enum pvio_bus_op_kind { BUS_OP_NONE, BUS_OP_CALL, BUS_OP_DOORBELL };
+enum pvio_bus_op_kind
+pvio_bus_decode(struct pvio_bus *bus, uint64_t offset, const void *buf,
+		size_t len, uint64_t *arg);
+
+/* --- notify.c ---------------------------------------------------------------- */
+
+int pvio_bus_notify_init(struct pvio_bus *bus, unsigned int nr);
+void pvio_bus_notify_fini(struct pvio_bus *bus);
+/* Any worker; @counters are its own. */
+void pvio_bus_notify(struct pvio_bus *bus, union bus_route route,
+		     unsigned int signal, struct bus_counters *counters);
+/*
+ * Have all notify queues as their places and the bus's map say; NULL @map: none
+ * is in memory.  What they were is freed by pvio_bus_notify_retire(), after a
+ * fence.  -ENOMEM: some are not there now.
+ */
+int pvio_bus_notify_renew(struct pvio_bus *bus, struct pvio_map *map);
+void pvio_bus_notify_retire(struct pvio_bus *bus);
+
+/* --- kick.c ------------------------------------------------------------------ */
+
+/* The kick queue of @worker, made if there is none.  -ENOSPC, -errno. */
+int pvio_bus_kick_of(struct pvio_bus *bus, struct pvio_worker *worker,
+		     struct bus_kick **kick);
+void pvio_bus_kick_free(struct bus_kick *kick);
+/*
+ * Have every kick queue's worker use it as its place, its users and @map say;
+ * one pvio_bus_answered() comes for each that has been asked, and nr_waiting
+ * counts them.
+ */
+void pvio_bus_kicks_renew(struct pvio_bus *bus, struct pvio_map *map);
+/* Any thread: DOORBELL.  -EINVAL: it is nobody's. */
+int pvio_bus_doorbell(struct pvio_bus *bus, uint64_t value);
+
+/* Where an area is: NULL, it is not in @map. */
+static inline struct pvio_signal_area *
+pvio_bus_find_area(const struct pvio_map *map, const struct bus_place *place)
+{
+	const struct pvio_region *hint = NULL;
+
+	if (!map || place->nr_words == 0)
+		return NULL;
+	return pvio_map_at(map, &hint, place->address,
+			   pvio_signal_bytes(place->nr_words));
+}
+
+#endif
