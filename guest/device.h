@@ -52,6 +52,12 @@ int guest_device_open_vfio_user(const char *path, struct guest_memory *mem,
 /* The same by transport "mmio", with one interrupt line; device-mmio.h. */
 int guest_device_open_mmio(struct pvio_device *dev, struct guest_memory *mem,
 			   struct pvio_worker *step, struct guest_device **gd);
+/*
+ * The same on a hypercall bus of its own, with signals both ways; device-bus.h
+ * has more.
+ */
+int guest_device_open_bus(struct pvio_device *dev, struct guest_memory *mem,
+			  struct pvio_worker *step, struct guest_device **gd);
 /* Reset the device and let it go.  NULL is allowed. */
 void guest_device_close(struct guest_device *gd);
 

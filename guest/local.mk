@@ -1,5 +1,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
 guest_sources += \
+	guest/bus-call.c \
+	guest/bus-signal.c \
+	guest/bus.c \
+	guest/bus.h \
+	guest/device-bus.c \
+	guest/device-bus.h \
 	guest/device-loopback.c \
 	guest/device-mmio.c \
 	guest/device-mmio.h \
