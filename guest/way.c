@@ -4,6 +4,7 @@
  */
 #include "way.h"
 
+#include "device-bus.h"
 #include "device-mmio.h"
 #include "device-pci.h"
 #include "device-vfio-user.h"
@@ -109,14 +110,33 @@ static int open_vfio_user(const struct guest_way_setup *setup,
 	char path[128];
 
 	socket_path(setup->dir, path, sizeof(path));
-	return guest_device_open_vfio_user_with(path, setup->mem, &options,
-						gd);
+	return guest_device_open_vfio_user_with(path, setup->mem, &options, gd);
+}
+
+static int open_bus(const struct guest_way_setup *setup,
+		    struct guest_device **gd)
+{
+	return guest_device_open_bus(setup->dev, setup->mem, setup->step, gd);
+}
+
+static int open_bus_direct(const struct guest_way_setup *setup,
+			   struct guest_device **gd)
+{
+	const struct guest_device_bus_options options = {
+		.bus_options.step = setup->step,
+		.number = -1,
+		.direct_interrupts = true,
+		.direct_doorbells = true,
+	};
+
+	return guest_device_open_bus_with(setup->dev, setup->mem, &options, gd);
 }
 
 static const struct guest_way_row {
 	const char *name;
 	const char *type, *keys; /* of the transport */
 	bool has_socket, is_polled;
+	bool has_bus; /* of the name of the directory: none but this device's */
 	int (*open)(const struct guest_way_setup *setup,
 		    struct guest_device **gd);
 } way_rows[GUEST_NR_WAYS] = {
@@ -160,6 +180,15 @@ static const struct guest_way_row {
 		.keys = "doorbell = \"poll\"; ", .has_socket = true,
 		.is_polled = true, .open = open_vfio_user,
 	},
+	[GUEST_WAY_BUS] = {
+		.name = "bus", .type = "hypercall", .keys = "",
+		.has_bus = true, .open = open_bus,
+	},
+	[GUEST_WAY_BUS_DIRECT] = {
+		.name = "bus-direct", .type = "hypercall",
+		.keys = "interrupts = 64; ", .has_bus = true,
+		.open = open_bus_direct,
+	},
 };
 
 const char *guest_way_name(enum guest_way way)
@@ -191,11 +220,14 @@ void guest_way_transport(enum guest_way way, const char *dir, char *text,
 			 size_t size)
 {
 	const struct guest_way_row *row = &way_rows[way];
+	const char *slash = dir ? strrchr(dir, '/') : NULL;
 	char path[128], socket[160] = "";
 
 	if (row->has_socket) {
 		socket_path(dir, path, sizeof(path));
 		snprintf(socket, sizeof(socket), "socket = \"%s\"; ", path);
+	} else if (row->has_bus && slash) {
+		snprintf(socket, sizeof(socket), "bus = \"%s\"; ", slash + 1);
 	}
 	snprintf(text, size, "transport = { type = \"%s\"; %s%s};", row->type,
 		 socket, row->keys);

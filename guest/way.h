@@ -25,6 +25,8 @@ enum guest_way {
 	GUEST_WAY_MMIO_WRITE,
 	GUEST_WAY_VFIO_USER,	  /* doorbells are messages */
 	GUEST_WAY_VFIO_USER_POLL, /* doorbells are memory nobody looks at */
+	GUEST_WAY_BUS,	      /* hypercalls; signals both ways */
+	GUEST_WAY_BUS_DIRECT, /* a doorbell and an interrupt for each queue */
 	GUEST_NR_WAYS
 };
 

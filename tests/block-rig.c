@@ -31,6 +31,7 @@ static bool rig_is_stepped(const struct block_rig *rig)
 		[GUEST_WAY_LOOPBACK] = true,
 		[GUEST_WAY_PCI] = true,
 		[GUEST_WAY_MMIO] = true,
+		[GUEST_WAY_BUS] = true,
 	};
 
 	return is_stepped[rig_way(rig)];
