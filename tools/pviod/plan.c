@@ -93,6 +93,24 @@ static int plan_add_unit(struct plan *plan, struct pvio_config *cfg,
 	return 0;
 }
 
+/* Is it @type?  Names of plug-ins use '-' or '_'. */
+static bool plan_is_transport(const struct plan_device *dev, const char *type)
+{
+	const char *p = dev->transport;
+
+	for (; *p && (*p == *type || (*p == '_' && *type == '-')); p++)
+		type++;
+	return *p == *type;
+}
+
+/* Devices of one bus have one socket, and one process. */
+static bool plan_shares_socket(const struct plan_device *a,
+			       const struct plan_device *b)
+{
+	return a->unit == b->unit && plan_is_transport(a, "hypercall") &&
+	       plan_is_transport(b, "hypercall");
+}
+
 static int plan_check_socket(struct plan *plan, struct plan_device *dev)
 {
 	unsigned int i;
@@ -105,23 +123,21 @@ static int plan_check_socket(struct plan *plan, struct plan_device *dev)
 	if (plan->control && strcmp(plan->control, dev->socket) == 0)
 		return pvio_config_error(dev->transport_cfg, "socket",
 					 "is the control socket");
-	for (i = 0; i < plan->nr_devices; i++)
-		if (plan->devices[i].socket &&
-		    strcmp(plan->devices[i].socket, dev->socket) == 0)
+	for (i = 0; i < plan->nr_devices; i++) {
+		const struct plan_device *other = &plan->devices[i];
+
+		if (other->socket && strcmp(other->socket, dev->socket) == 0 &&
+		    !plan_shares_socket(other, dev))
 			return pvio_config_error(dev->transport_cfg, "socket",
-						 "is the socket of %s as well",
-						 plan->devices[i].name);
+						 "is the socket of %s as well%s",
+						 other->name,
+						 plan_is_transport(dev,
+								   "hypercall")
+							 ? ", which another "
+							   "process serves"
+							 : "");
+	}
 	return 0;
-}
-
-/* Is it @type?  Names of plug-ins use '-' or '_'. */
-static bool plan_is_transport(const struct plan_device *dev, const char *type)
-{
-	const char *p = dev->transport;
-
-	for (; *p && (*p == *type || (*p == '_' && *type == '-')); p++)
-		type++;
-	return *p == *type;
 }
 
 /* What the daemon has to know of a transport: does it listen, and where? */
@@ -139,7 +155,8 @@ static int plan_read_transport(struct plan *plan, struct plan_device *dev)
 		return rc;
 	if (plan_is_transport(dev, "vhost-user"))
 		rc = pvio_config_string_opt(dev->transport_cfg, "mode", &mode);
-	else if (!plan_is_transport(dev, "vfio-user"))
+	else if (!plan_is_transport(dev, "vfio-user") &&
+		 !plan_is_transport(dev, "hypercall"))
 		return 0;
 	if (rc < 0 || strcmp(mode, "client") == 0)
 		return rc;
