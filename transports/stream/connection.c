@@ -38,8 +38,7 @@ void pvio_connection_sent(struct pvio_connection *c, int rc)
 	if (rc < 0) {
 		if (!c->is_closing)
 			pvio_log_limited(c->log_limit, PVIO_LOG_WARNING,
-					 "%s: %s: send: %s",
-					 pvio_device_name(c->dev),
+					 "%s: %s: send: %s", c->name,
 					 c->ops->protocol, strerror(-rc));
 		pvio_connection_close(c);
 		return;
@@ -69,8 +68,7 @@ void pvio_connection_done(struct pvio_connection *c)
 	c->ops->next(c);
 	c->is_busy = false;
 	if (c->is_closing)
-		pvio_worker_schedule(pvio_device_control(c->dev),
-				     &c->close_job);
+		pvio_worker_schedule(c->control, &c->close_job);
 	else
 		connection_read(c);
 }
@@ -79,12 +77,11 @@ static void connection_ended(struct pvio_connection *c, int rc)
 {
 	if (rc == -ENOTCONN)
 		pvio_log_limited(c->log_limit, PVIO_LOG_INFO, "%s: %s: %s left",
-				 pvio_device_name(c->dev), c->ops->protocol,
-				 c->ops->peer);
+				 c->name, c->ops->protocol, c->ops->peer);
 	else
 		pvio_log_limited(c->log_limit, PVIO_LOG_WARNING,
-				 "%s: %s: connection closed: %s%s",
-				 pvio_device_name(c->dev), c->ops->protocol,
+				 "%s: %s: connection closed: %s%s", c->name,
+				 c->ops->protocol,
 				 rc == -EPROTO ? "not " : "",
 				 rc == -EPROTO ? c->ops->protocol
 					       : strerror(-rc));
@@ -152,7 +149,7 @@ void pvio_connection_close(struct pvio_connection *c)
 	event_del(c->write_event);
 	event_del(c->deadline);
 	/* Not from here: the caller may be in the middle of a message. */
-	pvio_worker_schedule(pvio_device_control(c->dev), &c->close_job);
+	pvio_worker_schedule(c->control, &c->close_job);
 }
 
 static void connection_log_peer(struct pvio_connection *c)
@@ -164,21 +161,23 @@ static void connection_log_peer(struct pvio_connection *c)
 	    0)
 		c->peer_pid = cred.pid;
 	pvio_log_limited(c->log_limit, PVIO_LOG_INFO,
-			 "%s: %s: %s is process %lld",
-			 pvio_device_name(c->dev), c->ops->protocol,
-			 c->ops->peer, (long long)c->peer_pid);
+			 "%s: %s: %s is process %lld", c->name,
+			 c->ops->protocol, c->ops->peer,
+			 (long long)c->peer_pid);
 }
 
 int pvio_connection_init(struct pvio_connection *c,
 			 const struct pvio_connection_ops *ops,
-			 struct pvio_device *dev, struct pvio_stream *stream,
+			 const char *name, struct pvio_worker *control,
+			 struct pvio_stream *stream,
 			 struct pvio_log_limit *log_limit, uint64_t timeout_ms)
 {
-	struct event_base *base = pvio_worker_base(pvio_device_control(dev));
+	struct event_base *base = pvio_worker_base(control);
 
 	*c = (struct pvio_connection){
 		.ops = ops,
-		.dev = dev,
+		.name = name,
+		.control = control,
 		.stream = stream,
 		.log_limit = log_limit,
 		.timeout_ms = timeout_ms,

@@ -17,7 +17,6 @@
 #define PVIO_STREAM_CONNECTION_H
 
 #include "core/log.h"
-#include "core/transport.h"
 #include "core/worker.h"
 #include "stream.h"
 
@@ -44,7 +43,8 @@ struct pvio_connection_ops {
 
 struct pvio_connection {
 	const struct pvio_connection_ops *ops;
-	struct pvio_device *dev;	   /* borrowed */
+	const char *name;		   /* borrowed: of who serves it */
+	struct pvio_worker *control;	   /* borrowed */
 	struct pvio_stream *stream;	   /* borrowed */
 	struct pvio_log_limit *log_limit;  /* borrowed */
 	uint64_t timeout_ms;		   /* for the rest of a message */
@@ -56,10 +56,14 @@ struct pvio_connection {
 	struct pvio_job close_job;
 };
 
-/* Read from @stream.  -ENOMEM; then there is nothing to undo. */
+/*
+ * Read from @stream, on @control, for who is called @name in the log.  -ENOMEM;
+ * then there is nothing to undo.
+ */
 int pvio_connection_init(struct pvio_connection *c,
 			 const struct pvio_connection_ops *ops,
-			 struct pvio_device *dev, struct pvio_stream *stream,
+			 const char *name, struct pvio_worker *control,
+			 struct pvio_stream *stream,
 			 struct pvio_log_limit *log_limit,
 			 uint64_t timeout_ms);
 void pvio_connection_fini(struct pvio_connection *c);

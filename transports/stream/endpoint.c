@@ -103,14 +103,14 @@ int pvio_endpoint_read_config(struct pvio_endpoint *ep,
 				       &ep->socket_group);
 }
 
-void pvio_endpoint_init(struct pvio_endpoint *ep, struct pvio_device *dev,
-			const char *protocol,
+void pvio_endpoint_init(struct pvio_endpoint *ep, const char *name,
+			struct pvio_worker *control, const char *protocol,
 			int (*serve)(void *arg, int fd), void *arg)
 {
 	*ep = (struct pvio_endpoint){
-		.dev = dev,
+		.name = name,
 		.protocol = protocol,
-		.base = pvio_worker_base(pvio_device_control(dev)),
+		.base = pvio_worker_base(control),
 		.serve = serve,
 		.arg = arg,
 		.given_fd = -1,
@@ -148,9 +148,8 @@ static void endpoint_serve(struct pvio_endpoint *ep, int fd)
 	if (rc < 0) {
 		ep->is_taken = false;
 		pvio_log_limited(&ep->log_limit, PVIO_LOG_ERROR,
-				 "%s: %s: cannot serve: %s",
-				 pvio_device_name(ep->dev), ep->protocol,
-				 strerror(-rc));
+				 "%s: %s: cannot serve: %s", ep->name,
+				 ep->protocol, strerror(-rc));
 		endpoint_retry_in(ep, ACCEPT_RETRY_MS);
 	}
 }
@@ -176,8 +175,8 @@ static void endpoint_accept(evutil_socket_t listen_fd, short what, void *arg)
 	 * once; leave it alone for a while.
 	 */
 	pvio_log_limited(&ep->log_limit, PVIO_LOG_ERROR,
-			 "%s: %s: accept: %s", pvio_device_name(ep->dev),
-			 ep->protocol, strerror(errno));
+			 "%s: %s: accept: %s", ep->name, ep->protocol,
+			 strerror(errno));
 	event_del(ep->listen_event);
 	endpoint_retry_in(ep, ACCEPT_RETRY_MS);
 }
@@ -215,8 +214,7 @@ static void endpoint_try(struct pvio_endpoint *ep)
 	/* Said once, then in silence until it changes. */
 	if (fd != ep->connect_error)
 		pvio_log(PVIO_LOG_INFO, "%s: %s: %s: %s; trying again",
-			 pvio_device_name(ep->dev), ep->protocol, ep->path,
-			 strerror(-fd));
+			 ep->name, ep->protocol, ep->path, strerror(-fd));
 	ep->connect_error = fd;
 	if (ep->retry_ms < ep->reconnect_ms)
 		ep->retry_ms = ep->reconnect_ms;
@@ -271,9 +269,8 @@ int pvio_endpoint_open(struct pvio_endpoint *ep)
 	if (!ep->path && ep->given_fd < 0)
 		return -ENOTCONN;
 	if (ep->path && !ep->connects) {
-		rc = pvio_listen(pvio_device_name(ep->dev), ep->path,
-				 ep->socket_mode, ep->socket_group,
-				 &ep->listener);
+		rc = pvio_listen(ep->name, ep->path, ep->socket_mode,
+				 ep->socket_group, &ep->listener);
 		if (rc < 0)
 			return rc;
 		fd = pvio_listener_fd(ep->listener);

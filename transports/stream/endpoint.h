@@ -6,15 +6,16 @@
 #define PVIO_STREAM_ENDPOINT_H
 
 #include "core/log.h"
-#include "core/transport.h"
+#include "core/config.h"
 
 struct event;
 struct event_base;
 struct pvio_listener;
+struct pvio_worker;
 
 struct pvio_endpoint {
-	struct pvio_device *dev; /* borrowed */
-	const char *protocol;	 /* for messages: "vhost-user" */
+	const char *name;	 /* borrowed: of who serves, for messages */
+	const char *protocol;	 /* the same: "vhost-user" */
 	struct event_base *base; /* borrowed */
 	/* Serve the peer at @fd.  Takes @fd, also on failure. */
 	int (*serve)(void *arg, int fd);
@@ -37,8 +38,8 @@ struct pvio_endpoint {
 	bool is_taken; /* somebody is served */
 };
 
-void pvio_endpoint_init(struct pvio_endpoint *ep, struct pvio_device *dev,
-			const char *protocol,
+void pvio_endpoint_init(struct pvio_endpoint *ep, const char *name,
+			struct pvio_worker *control, const char *protocol,
 			int (*serve)(void *arg, int fd), void *arg);
 void pvio_endpoint_fini(struct pvio_endpoint *ep);
 /* The keys "socket", "fd", "socket_mode" and "socket_group".  -EINVAL. */

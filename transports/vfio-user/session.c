@@ -158,7 +158,8 @@ int vfu_session_create(void *arg, int fd)
 	pvio_list_init(&s->files);
 	vfu_wire_init(&s->wire, fd);
 	vfu->session = s;
-	rc = pvio_connection_init(&s->connection, &session_ops, vfu->dev,
+	rc = pvio_connection_init(&s->connection, &session_ops,
+				  pvio_device_name(vfu->dev), vfu->control,
 				  &s->wire.stream, &vfu->log_limit,
 				  vfu->timeout_ms);
 	if (rc < 0) {

@@ -118,8 +118,8 @@ static int vfu_attach(struct pvio_device *dev, struct pvio_config *cfg,
 	vfu->base = pvio_worker_base(vfu->control);
 	vfu->timeout_ms = VFU_DEFAULT_TIMEOUT_MS;
 	vfu->doorbell_fd = -1;
-	pvio_endpoint_init(&vfu->endpoint, dev, "vfio-user",
-			   vfu_session_create, vfu);
+	pvio_endpoint_init(&vfu->endpoint, pvio_device_name(dev), vfu->control,
+			   "vfio-user", vfu_session_create, vfu);
 	rc = pci_init(&vfu->pci, dev, cfg);
 	if (rc < 0)
 		goto free_vfu;

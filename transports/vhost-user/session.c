@@ -183,7 +183,8 @@ int vu_session_create(void *arg, int fd)
 	rc = vu_channel_init(s);
 	if (rc < 0)
 		goto free_session;
-	rc = pvio_connection_init(&s->connection, &session_ops, vu->dev,
+	rc = pvio_connection_init(&s->connection, &session_ops,
+				  pvio_device_name(vu->dev), vu->control,
 				  &s->wire.stream, &vu->log_limit,
 				  vu->timeout_ms);
 	if (rc < 0)

@@ -138,8 +138,8 @@ static int vu_attach(struct pvio_device *dev, struct pvio_config *cfg,
 	vu->dev = dev;
 	vu->control = pvio_device_control(dev);
 	vu->base = pvio_worker_base(vu->control);
-	pvio_endpoint_init(&vu->endpoint, dev, "vhost-user", vu_session_create,
-			   vu);
+	pvio_endpoint_init(&vu->endpoint, pvio_device_name(dev), vu->control,
+			   "vhost-user", vu_session_create, vu);
 	vu->timeout_ms = VU_DEFAULT_TIMEOUT_MS;
 	vu->call_task.fn = vu_send_calls;
 	rc = vu_read_config(vu, cfg);
