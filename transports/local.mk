@@ -12,12 +12,17 @@ library_sources += \
 	transports/hypercall/slots.c \
 	transports/loopback/loopback.c \
 	transports/mmio/mmio.c \
-	transports/pci/bar.c \
+	transports/pci/card.h \
 	transports/pci/config.c \
+	transports/pci/function.c \
 	transports/pci/msix.c \
 	transports/pci/msix.h \
 	transports/pci/pci.c \
 	transports/pci/pci.h \
+	transports/pci/virtio-bar.c \
+	transports/pci/virtio-config.c \
+	transports/pci/virtio.c \
+	transports/pci/virtio.h \
 	transports/registers/access.c \
 	transports/registers/access.h \
 	transports/registers/doorbells.c \

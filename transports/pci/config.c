@@ -4,7 +4,7 @@
  *
  *	0x00  header, type 0
  *	0x40  MSI-X
- *	0x4c  virtio: common, ISR, device (if it has any), notify, window
+ *	0x4c  what the card has
  *	0xa4  power management: D0, D3hot, which keeps all state
  *	0xac  PCI Express endpoint: function level reset
  *	0x100 no extended capabilities
@@ -15,24 +15,17 @@
  * it: we report no errors and no wake-ups, so those bits are 0 for ever.
  *
  * A function that is not bus master, or not in D0, touches no memory: writing
- * that waits until the queues have drained, since what drivers and hypervisors
- * do next is to take the memory away.  MSI-X messages are memory writes, too:
+ * that waits until the card is quiet, since what drivers and hypervisors do
+ * next is to take the memory away.  MSI-X messages are memory writes, too:
  * they pend meanwhile.
  *
- * Resets, by the bus and by FLR, leave BARs, command register, MSI-X and queues
+ * Resets, by the bus and by FLR, leave BARs, command register, MSI-X and card
  * as after power-on.  An FLR is not waited for: until it is done the function
  * does not answer, which guests take for a function that is not ready.
- *
- * IDs, classes and capabilities are those that guests know from QEMU's modern
- * virtio devices (virtio 1.4, 4.1.2).
  */
 #include "pci.h"
 
-#include "core/log.h"
-
-#include <endian.h>
 #include <errno.h>
-#include <string.h>
 
 enum config_header {
 	CONFIG_VENDOR = 0x00,
@@ -56,48 +49,13 @@ enum config_header {
 #define COMMAND_INTX_DISABLE  0x0400
 #define STATUS_INTX	      0x0008
 #define STATUS_CAPABILITIES   0x0010
-#define BAR_64		      0x4
-#define BAR_PREFETCH	      0x8
 #define BAR_FLAGS	      0xf
-
-#define VIRTIO_VENDOR		 0x1af4
-#define VIRTIO_DEVICE_BASE	 0x1040
-#define VIRTIO_SUBSYSTEM	 0x1100
-#define VIRTIO_REVISION		 1
-
-/* Capabilities: ids of the list, where we have them, what is in them. */
-#define CAP_ID_POWER   0x01
-#define CAP_ID_VENDOR  0x09
-#define CAP_ID_EXPRESS 0x10
-#define CAP_ID_MSIX    0x11
 
 enum config_capability {
 	CAP_MSIX = 0x40,
-	CAP_COMMON = 0x4c,
-	CAP_ISR = 0x5c,
-	CAP_DEVICE = 0x6c,
-	CAP_NOTIFY = 0x7c,
-	CAP_WINDOW = 0x90,
-	CAP_POWER = 0xa4,
+	CAP_POWER = PCI_CAP_VENDOR_END,
 	CAP_EXPRESS = 0xac,
 };
-
-#define CAP_VIRTIO_BYTES 16
-#define CAP_NOTIFY_BYTES 20
-#define CAP_WINDOW_BYTES 20
-
-enum virtio_capability {
-	VIRTIO_CAP_COMMON = 1,
-	VIRTIO_CAP_NOTIFY = 2,
-	VIRTIO_CAP_ISR = 3,
-	VIRTIO_CAP_DEVICE = 4,
-	VIRTIO_CAP_WINDOW = 5,
-};
-
-#define WINDOW_BAR    (CAP_WINDOW + 4)
-#define WINDOW_OFFSET (CAP_WINDOW + 8)
-#define WINDOW_LENGTH (CAP_WINDOW + 12)
-#define WINDOW_DATA   (CAP_WINDOW + 16)
 
 #define MSIX_CONTROL (CAP_MSIX + 2)
 #define MSIX_MASK    0x4000
@@ -116,59 +74,7 @@ enum virtio_capability {
 #define EXPRESS_HAS_FLR	     (1u << 28)
 #define EXPRESS_LINK	     0x11 /* 2.5 GT/s, one lane */
 
-/* --- bytes --------------------------------------------------------------- */
-
-static void put16(uint8_t *space, unsigned int at, uint16_t value)
-{
-	uint16_t le = htole16(value);
-
-	memcpy(space + at, &le, sizeof(le));
-}
-
-static void put32(uint8_t *space, unsigned int at, uint32_t value)
-{
-	uint32_t le = htole32(value);
-
-	memcpy(space + at, &le, sizeof(le));
-}
-
-static uint16_t get16(const uint8_t *space, unsigned int at)
-{
-	uint16_t le;
-
-	memcpy(&le, space + at, sizeof(le));
-	return le16toh(le);
-}
-
-static uint32_t get32(const uint8_t *space, unsigned int at)
-{
-	uint32_t le;
-
-	memcpy(&le, space + at, sizeof(le));
-	return le32toh(le);
-}
-
-/* Do [a, a + a_len) and [b, b + b_len) meet? */
-static bool ranges_meet(size_t a, size_t a_len, size_t b, size_t b_len)
-{
-	return a < b + b_len && b < a + a_len;
-}
-
 /* --- what is there ------------------------------------------------------- */
-
-static uint32_t config_class(uint32_t device_id)
-{
-	switch (device_id) {
-	case VIRTIO_ID_NET:
-		return 0x020000; /* Ethernet controller */
-	case VIRTIO_ID_BLOCK:
-		return 0x010000; /* SCSI storage, as guests expect */
-	case VIRTIO_ID_CONSOLE:
-		return 0x078000; /* communication controller, other */
-	default:
-		return 0x00ff00; /* none of the classes */
-	}
-}
 
 static void config_put_bar(struct pvio_pci *pci, unsigned int bar,
 			   uint32_t flags)
@@ -176,38 +82,38 @@ static void config_put_bar(struct pvio_pci *pci, unsigned int bar,
 	uint64_t mask = ~(pci_bar_size(pci, bar) - 1);
 	unsigned int at = CONFIG_BAR + 4 * bar;
 
-	put32(pci->config, at, flags);
-	put32(pci->mask, at, (uint32_t)mask);
-	if (flags & BAR_64)
-		put32(pci->mask, at + 4, (uint32_t)(mask >> 32));
+	pci_put32(pci->config, at, flags);
+	pci_put32(pci->mask, at, (uint32_t)mask);
+	if (flags & PCI_BAR_64)
+		pci_put32(pci->mask, at + 4, (uint32_t)(mask >> 32));
 }
 
 static void config_put_header(struct pvio_pci *pci)
 {
-	uint32_t id = pvio_device_id(pci->dev);
+	const struct pci_card_id *id = &pci->id;
 	uint8_t *config = pci->config;
+	uint16_t command = COMMAND_MEMORY | COMMAND_BUS_MASTER |
+			   COMMAND_PARITY | COMMAND_SERR;
 
-	put16(config, CONFIG_VENDOR, VIRTIO_VENDOR);
-	put16(config, CONFIG_DEVICE, (uint16_t)(VIRTIO_DEVICE_BASE + id));
-	put16(pci->mask, CONFIG_COMMAND,
-	      COMMAND_MEMORY | COMMAND_BUS_MASTER | COMMAND_PARITY |
-		      COMMAND_SERR | COMMAND_INTX_DISABLE);
-	put16(config, CONFIG_STATUS, STATUS_CAPABILITIES);
-	put32(config, CONFIG_REVISION,
-	      VIRTIO_REVISION | config_class(id) << 8);
+	if (id->has_intx)
+		command |= COMMAND_INTX_DISABLE;
+	pci_put16(config, CONFIG_VENDOR, id->vendor);
+	pci_put16(config, CONFIG_DEVICE, id->device);
+	pci_put16(pci->mask, CONFIG_COMMAND, command);
+	pci_put16(config, CONFIG_STATUS, STATUS_CAPABILITIES);
+	pci_put32(config, CONFIG_REVISION, id->revision | id->class << 8);
 	pci->mask[CONFIG_CACHE_LINE] = 0xff;
 	if (pci->msix.nr > 0)
 		config_put_bar(pci, PCI_BAR_MSIX, 0);
-	config_put_bar(pci, PCI_BAR_VIRTIO, BAR_64 | BAR_PREFETCH);
-	put16(config, CONFIG_SUBSYSTEM_VENDOR, VIRTIO_VENDOR);
-	put16(config, CONFIG_SUBSYSTEM, VIRTIO_SUBSYSTEM);
+	config_put_bar(pci, pci->ops->bar, pci->ops->bar_flags);
+	pci_put16(config, CONFIG_SUBSYSTEM_VENDOR, id->subsystem_vendor);
+	pci_put16(config, CONFIG_SUBSYSTEM, id->subsystem);
 	pci->mask[CONFIG_LINE] = 0xff;
-	config[CONFIG_PIN] = 1;
+	config[CONFIG_PIN] = id->has_intx;
 }
 
-/* Put a capability behind the one at *last, which is what points at it. */
-static void config_put_cap(struct pvio_pci *pci, unsigned int *last,
-			   unsigned int at, uint8_t id)
+void pci_put_capability(struct pvio_pci *pci, unsigned int *last,
+			unsigned int at, uint8_t id)
 {
 	pci->config[*last] = (uint8_t)at;
 	pci->config[at] = id;
@@ -218,51 +124,30 @@ static void config_put_msix(struct pvio_pci *pci, unsigned int *last)
 {
 	uint8_t *config = pci->config;
 
-	config_put_cap(pci, last, CAP_MSIX, CAP_ID_MSIX);
-	put16(config, MSIX_CONTROL, (uint16_t)(pci->msix.nr - 1));
-	put16(pci->mask, MSIX_CONTROL, MSIX_MASK | MSIX_ENABLE);
-	put32(config, CAP_MSIX + 4, PCI_BAR_MSIX);
-	put32(config, CAP_MSIX + 8, PVIO_MSIX_PBA_OFFSET | PCI_BAR_MSIX);
-}
-
-static void config_put_virtio(struct pvio_pci *pci, unsigned int *last,
-			      unsigned int at, enum virtio_capability type,
-			      uint32_t offset, uint32_t bytes)
-{
-	uint8_t len = CAP_VIRTIO_BYTES;
-
-	if (type == VIRTIO_CAP_NOTIFY)
-		len = CAP_NOTIFY_BYTES;
-	else if (type == VIRTIO_CAP_WINDOW)
-		len = CAP_WINDOW_BYTES;
-	config_put_cap(pci, last, at, CAP_ID_VENDOR);
-	pci->config[at + 2] = len;
-	pci->config[at + 3] = (uint8_t)type;
-	if (type == VIRTIO_CAP_WINDOW)
-		return;
-	pci->config[at + 4] = PCI_BAR_VIRTIO;
-	put32(pci->config, at + 8, offset);
-	put32(pci->config, at + 12, bytes);
+	pci_put_capability(pci, last, CAP_MSIX, PCI_CAP_ID_MSIX);
+	pci_put16(config, MSIX_CONTROL, (uint16_t)(pci->msix.nr - 1));
+	pci_put16(pci->mask, MSIX_CONTROL, MSIX_MASK | MSIX_ENABLE);
+	pci_put32(config, CAP_MSIX + 4, PCI_BAR_MSIX);
+	pci_put32(config, CAP_MSIX + 8, PVIO_MSIX_PBA_OFFSET | PCI_BAR_MSIX);
 }
 
 static void config_put_express(struct pvio_pci *pci)
 {
 	uint8_t *config = pci->config;
 
-	put16(config, CAP_EXPRESS + 0x02, 2); /* version; an endpoint */
-	put32(config, CAP_EXPRESS + 0x04,
+	pci_put16(config, CAP_EXPRESS + 0x02, 2); /* version; an endpoint */
+	pci_put32(config, CAP_EXPRESS + 0x04,
 	      EXPRESS_ROLE_ERRORS | EXPRESS_HAS_FLR);
-	put16(config, EXPRESS_CONTROL, EXPRESS_CONTROL_INIT);
-	put16(pci->mask, EXPRESS_CONTROL, EXPRESS_CONTROL_BITS);
-	put32(config, CAP_EXPRESS + 0x0c, EXPRESS_LINK);
-	put16(config, CAP_EXPRESS + 0x12, EXPRESS_LINK);
-	put32(config, CAP_EXPRESS + 0x2c, 0x2); /* speeds, as a set */
-	put16(config, CAP_EXPRESS + 0x30, 0x1);
+	pci_put16(config, EXPRESS_CONTROL, EXPRESS_CONTROL_INIT);
+	pci_put16(pci->mask, EXPRESS_CONTROL, EXPRESS_CONTROL_BITS);
+	pci_put32(config, CAP_EXPRESS + 0x0c, EXPRESS_LINK);
+	pci_put16(config, CAP_EXPRESS + 0x12, EXPRESS_LINK);
+	pci_put32(config, CAP_EXPRESS + 0x2c, 0x2); /* speeds, as a set */
+	pci_put16(config, CAP_EXPRESS + 0x30, 0x1);
 }
 
 void pci_config_init(struct pvio_pci *pci)
 {
-	size_t config_bytes = pvio_device_config_size(pci->dev);
 	unsigned int last = CONFIG_CAPABILITIES;
 	uint8_t *config = pci->config;
 
@@ -272,33 +157,18 @@ void pci_config_init(struct pvio_pci *pci)
 
 	if (pci->msix.nr > 0)
 		config_put_msix(pci, &last);
-	config_put_virtio(pci, &last, CAP_COMMON, VIRTIO_CAP_COMMON,
-			  PCI_COMMON_OFFSET, PCI_COMMON_BYTES);
-	config_put_virtio(pci, &last, CAP_ISR, VIRTIO_CAP_ISR, PCI_ISR_OFFSET,
-			  1);
-	if (config_bytes)
-		config_put_virtio(pci, &last, CAP_DEVICE, VIRTIO_CAP_DEVICE,
-				  PCI_DEVICE_OFFSET, (uint32_t)config_bytes);
-	config_put_virtio(pci, &last, CAP_NOTIFY, VIRTIO_CAP_NOTIFY,
-			  PCI_NOTIFY_OFFSET,
-			  pci->regs.nr_queues * PCI_NOTIFY_MULTIPLIER);
-	put32(config, CAP_NOTIFY + CAP_VIRTIO_BYTES, PCI_NOTIFY_MULTIPLIER);
-	config_put_virtio(pci, &last, CAP_WINDOW, VIRTIO_CAP_WINDOW, 0, 0);
-	pci->mask[WINDOW_BAR] = 0xff;
-	put32(pci->mask, WINDOW_OFFSET, UINT32_MAX);
-	put32(pci->mask, WINDOW_LENGTH, UINT32_MAX);
-	put32(pci->mask, WINDOW_DATA, UINT32_MAX);
-
-	config_put_cap(pci, &last, CAP_POWER, CAP_ID_POWER);
-	put16(config, CAP_POWER + 2, POWER_VERSION);
+	if (pci->ops->put_capabilities)
+		pci->ops->put_capabilities(pci, &last);
+	pci_put_capability(pci, &last, CAP_POWER, PCI_CAP_ID_POWER);
+	pci_put16(config, CAP_POWER + 2, POWER_VERSION);
 	/*
 	 * All is kept in D3hot, but No_Soft_Reset is not set: Linux (6.10 on)
 	 * takes it for a promise that the device need not be set up again
 	 * after any sleep, and waits for ever for a device that its VMM has
 	 * reset, as QEMU does at the end of S3.
 	 */
-	put16(pci->mask, POWER_CONTROL, POWER_STATE);
-	config_put_cap(pci, &last, CAP_EXPRESS, CAP_ID_EXPRESS);
+	pci_put16(pci->mask, POWER_CONTROL, POWER_STATE);
+	pci_put_capability(pci, &last, CAP_EXPRESS, PCI_CAP_ID_EXPRESS);
 	config_put_express(pci);
 }
 
@@ -306,28 +176,28 @@ void pci_config_init(struct pvio_pci *pci)
 
 static bool config_is_powered(const struct pvio_pci *pci)
 {
-	return (get16(pci->config, POWER_CONTROL) & POWER_STATE) == 0;
+	return (pci_get16(pci->config, POWER_CONTROL) & POWER_STATE) == 0;
 }
 
 static bool config_is_master(const struct pvio_pci *pci)
 {
 	return config_is_powered(pci) &&
-	       (get16(pci->config, CONFIG_COMMAND) & COMMAND_BUS_MASTER);
+	       (pci_get16(pci->config, CONFIG_COMMAND) & COMMAND_BUS_MASTER);
 }
 
 static void config_tell_bar(struct pvio_pci *pci, unsigned int bar)
 {
 	const uint8_t *config = pci->config;
 	unsigned int at = CONFIG_BAR + 4 * bar;
-	uint64_t address = get32(config, at) & ~(uint32_t)BAR_FLAGS;
+	uint64_t address = pci_get32(config, at) & ~(uint32_t)BAR_FLAGS;
 	bool is_enabled = config_is_powered(pci) &&
-			  (get16(config, CONFIG_COMMAND) & COMMAND_MEMORY);
+			  (pci_get16(config, CONFIG_COMMAND) & COMMAND_MEMORY);
 
 	/* Without vectors there is no MSI-X, nor a BAR of it. */
 	if (pci_bar_size(pci, bar) == 0)
 		return;
-	if (config[at] & BAR_64)
-		address |= (uint64_t)get32(config, at + 4) << 32;
+	if (config[at] & PCI_BAR_64)
+		address |= (uint64_t)pci_get32(config, at + 4) << 32;
 	if (is_enabled == pci->told[bar].is_enabled &&
 	    (!is_enabled || address == pci->told[bar].address))
 		return;
@@ -340,14 +210,14 @@ static void config_tell_bar(struct pvio_pci *pci, unsigned int bar)
 static void config_tell_bars(struct pvio_pci *pci)
 {
 	config_tell_bar(pci, PCI_BAR_MSIX);
-	config_tell_bar(pci, PCI_BAR_VIRTIO);
+	config_tell_bar(pci, pci->ops->bar);
 }
 
 /* Interrupts, as the registers say now. */
 static void config_route(struct pvio_pci *pci)
 {
-	uint16_t control = get16(pci->config, MSIX_CONTROL);
-	uint16_t command = get16(pci->config, CONFIG_COMMAND);
+	uint16_t control = pci_get16(pci->config, MSIX_CONTROL);
+	uint16_t command = pci_get16(pci->config, CONFIG_COMMAND);
 	bool enable = control & MSIX_ENABLE;
 	bool mask = (control & MSIX_MASK) || !config_is_master(pci);
 
@@ -381,15 +251,14 @@ static void reset_is_quiet(void *arg, int rc)
 		done[i](done_arg[i], rc);
 }
 
-static void reset_registers_done(void *arg, int rc)
+static void reset_card_done(void *arg, int rc)
 {
 	struct pvio_pci *pci = arg;
 
 	(void)rc;
 	config_route(pci);
 	/* It is no bus master; nothing runs that would have to drain. */
-	pvio_device_quiesce(pci->dev, PVIO_QUIET_TRANSPORT, reset_is_quiet,
-			    pci);
+	pci->ops->quiesce(pci, reset_is_quiet, pci);
 }
 
 void pci_reset(struct pvio_pci *pci, pvio_done_fn *done, void *arg)
@@ -411,45 +280,7 @@ void pci_reset(struct pvio_pci *pci, pvio_done_fn *done, void *arg)
 	if (is_resetting)
 		return;
 	pci->is_resetting = true;
-	pvio_registers_reset(&pci->regs, reset_registers_done, pci);
-}
-
-/* --- the window (virtio 1.4, 4.1.4.9) ------------------------------------ */
-
-/* Where the window is: false when there is nothing that it could show. */
-static bool window_is_open(const struct pvio_pci *pci, unsigned int *bar,
-			   uint64_t *offset, size_t *len)
-{
-	*bar = pci->config[WINDOW_BAR];
-	*offset = get32(pci->config, WINDOW_OFFSET);
-	*len = get32(pci->config, WINDOW_LENGTH);
-	return (*len == 1 || *len == 2 || *len == 4) &&
-	       pvio_range_ok(*offset, *len, pci_bar_size(pci, *bar));
-}
-
-static void window_read(struct pvio_pci *pci)
-{
-	uint64_t offset;
-	unsigned int bar;
-	size_t len;
-
-	put32(pci->config, WINDOW_DATA, UINT32_MAX);
-	if (window_is_open(pci, &bar, &offset, &len))
-		pci_bar_read(pci, bar, offset, pci->config + WINDOW_DATA, len);
-}
-
-static void window_write(struct pvio_pci *pci, pvio_done_fn *done, void *arg)
-{
-	uint8_t data[4];
-	uint64_t offset;
-	unsigned int bar;
-	size_t len;
-
-	memcpy(data, pci->config + WINDOW_DATA, sizeof(data));
-	if (window_is_open(pci, &bar, &offset, &len))
-		pci_bar_write(pci, bar, offset, data, len, done, arg);
-	else
-		done(arg, 0);
+	pci->ops->reset(pci, reset_card_done, pci);
 }
 
 /* --- accesses ------------------------------------------------------------ */
@@ -462,27 +293,31 @@ void pci_config_read(struct pvio_pci *pci, size_t offset, void *buf, size_t len)
 	/* A function in FLR is not there. */
 	if (offset < PCI_CONFIG_BYTES && !pci->is_resetting) {
 		n = pvio_min(len, PCI_CONFIG_BYTES - offset);
-		if (ranges_meet(offset, n, WINDOW_DATA, 4))
-			window_read(pci);
+		if (pci->ops->read_config)
+			pci->ops->read_config(pci, offset, n);
 		if (pvio_line_isr(&pci->intx) && !pvio_load_once(
 						 &pci->msix.is_enabled))
 			status |= STATUS_INTX;
-		put16(pci->config, CONFIG_STATUS, status);
+		pci_put16(pci->config, CONFIG_STATUS, status);
 		memcpy(buf, pci->config + offset, n);
 	}
 	memset((uint8_t *)buf + n, 0xff, len - n);
 }
 
-/* The write has had its effect on queues: now the rest of it. */
-static void write_settle(struct pvio_pci *pci, pvio_done_fn *done, void *arg)
+/* The card is as quiet as the write wants it: now the rest of it. */
+static void write_settle(struct pvio_pci *pci)
 {
+	pvio_done_fn *done = pci->write.done;
+	void *arg = pci->write.arg;
+
 	config_route(pci);
 	if (pci->is_quiesced && config_is_master(pci)) {
 		pci->is_quiesced = false;
-		pvio_device_unquiesce(pci->dev, PVIO_QUIET_TRANSPORT);
+		pci->ops->unquiesce(pci);
 	}
-	if (pci->wants_window)
-		window_write(pci, done, arg);
+	if (pci->ops->wrote_config)
+		pci->ops->wrote_config(pci, pci->write.offset, pci->write.len,
+				       done, arg);
 	else
 		done(arg, 0);
 }
@@ -493,9 +328,9 @@ static void write_is_quiet(void *arg, int rc)
 
 	if (rc < 0) {
 		pci->is_quiesced = false;
-		pvio_device_break(pci->dev, "could not keep quiet");
+		pci->ops->broken(pci, "could not keep quiet");
 	}
-	write_settle(pci, pci->done, pci->done_arg);
+	write_settle(pci);
 }
 
 /* Only D0 and D3hot exist: a write of others is discarded. */
@@ -525,7 +360,7 @@ void pci_config_write(struct pvio_pci *pci, size_t offset, const void *buf,
 
 		*byte = (uint8_t)((*byte & ~mask) | (data[i] & mask));
 	}
-	if (ranges_meet(offset, len, flr, 1) &&
+	if (pci_ranges_meet(offset, len, flr, 1) &&
 	    (data[flr - offset] & EXPRESS_FLR >> 8)) {
 		pci_reset(pci, NULL, NULL);
 		done(arg, 0);
@@ -533,14 +368,14 @@ void pci_config_write(struct pvio_pci *pci, size_t offset, const void *buf,
 	}
 	write_power(pci, power);
 	config_tell_bars(pci);
-	pci->wants_window = ranges_meet(offset, len, WINDOW_DATA, 4);
+	pci->write.offset = offset;
+	pci->write.len = len;
+	pci->write.done = done;
+	pci->write.arg = arg;
 	if (pci->is_quiesced || config_is_master(pci)) {
-		write_settle(pci, done, arg);
+		write_settle(pci);
 		return;
 	}
 	pci->is_quiesced = true;
-	pci->done = done;
-	pci->done_arg = arg;
-	pvio_device_quiesce(pci->dev, PVIO_QUIET_TRANSPORT, write_is_quiet,
-			    pci);
+	pci->ops->quiesce(pci, write_is_quiet, pci);
 }

@@ -4,144 +4,33 @@
  *
  *	a VMM's thread                       control worker
  *	config, BAR   ---- pvio_device_call: one after the other ---> config.c,
- *	                                                              bar.c
+ *	                                                       virtio-bar.c
  *	doorbell, ISR ---- at once, on the calling thread
  *	ioeventfd     ---- the queue's worker
  *
  * It can do what PCI can: an interrupt for every queue, per-queue reset, memory
  * that comes and goes while queues run.  What a guest's accesses mean is in
- * config.c and bar.c, which also serve a client of vfio-user; here is what is
- * special to callers in this process, and what all functions share.
+ * config.c and virtio-bar.c, which also serve a client of vfio-user; here is
+ * what is special to callers in this process.
  */
-#include "pci.h"
+#include "virtio.h"
 
-#include "core/barrier.h"
-#include "core/config.h"
-#include "core/log.h"
+#include "transports/registers/access.h"
+#include "transports/registers/doorbells.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
-/* --- what all PCI functions share ---------------------------------------- */
+struct pci_transport {
+	struct pci_virtio card;
+	struct pvio_accesses accesses;
+	struct pvio_doorbells doorbells;
+};
 
-void pci_notify_queue(struct pvio_pci *pci, unsigned int queue)
+/* Those that a VMM has are of this transport. */
+static struct pci_transport *transport_of(struct pvio_pci *pci)
 {
-	uint16_t vector = pvio_load_once(&pci->regs.queue[queue].vector);
-
-	/* Who resets the device wants to hear no more of it. */
-	if (unlikely(pvio_load_once(&pci->regs.is_resetting)))
-		return;
-	if (likely(pvio_load_once(&pci->msix.is_enabled)))
-		pvio_msix_fire(&pci->msix, vector);
-	else
-		pvio_line_raise(&pci->intx, PVIO_ISR_QUEUE);
-}
-
-void pci_notify_config(struct pvio_pci *pci)
-{
-	if (pci->regs.is_resetting)
-		return;
-	if (pvio_load_once(&pci->msix.is_enabled)) {
-		/* Set with MSI-X too, unlike the queues' (4.1.4.5.1). */
-		pvio_line_note(&pci->intx, PVIO_ISR_CONFIG);
-		pvio_msix_fire(&pci->msix, pci->regs.config_vector);
-	} else {
-		pvio_line_raise(&pci->intx, PVIO_ISR_CONFIG);
-	}
-}
-
-static void pci_silence(struct pvio_registers *regs, uint16_t vector)
-{
-	struct pvio_pci *pci = pvio_container_of(regs, struct pvio_pci, regs);
-
-	if (vector != PVIO_NO_VECTOR) {
-		pvio_msix_forget(&pci->msix, vector);
-		return;
-	}
-	(void)pvio_line_acknowledge(&pci->intx,
-				    PVIO_ISR_QUEUE | PVIO_ISR_CONFIG);
-	pvio_msix_forget_all(&pci->msix);
-}
-
-void pci_describe(struct pvio_pci *pci, char *text, size_t size)
-{
-	unsigned long long fired = pvio_msix_fired(&pci->msix);
-	unsigned long long asserted = pvio_load_once(&pci->intx.asserted);
-
-	snprintf(text, size,
-		 "\"msix\": %s, \"vectors\": %u, \"msix_sent\": %llu, "
-		 "\"intx_asserted\": %llu, \"bus_master\": %s",
-		 pvio_load_once(&pci->msix.is_enabled) ? "true" : "false",
-		 pci->msix.nr, fired, asserted,
-		 pci->is_quiesced ? "false" : "true");
-}
-
-static void pci_noted(void *arg, int rc)
-{
-	(void)arg;
-	(void)rc;
-}
-
-int pci_init(struct pvio_pci *pci, struct pvio_device *dev,
-	     struct pvio_config *cfg)
-{
-	unsigned int nr_queues = pvio_device_nr_queues(dev);
-	uint64_t vectors = nr_queues + 1;
-	int rc;
-
-	memset(pci, 0, sizeof(*pci));
-	pci->dev = dev;
-	pvio_accesses_init(&pci->accesses, dev);
-	/* 0: INTx, and neither capability nor BAR of MSI-X. */
-	rc = pvio_config_uint_opt(cfg, "vectors", 0, PVIO_MSIX_MAX_VECTORS,
-				  &vectors);
-	if (rc < 0)
-		return rc;
-	/* Each has its place on the notify page. */
-	if (nr_queues * PCI_NOTIFY_MULTIPLIER > PCI_NOTIFY_BYTES ||
-	    pvio_device_config_size(dev) >
-		    PCI_NOTIFY_OFFSET - PCI_DEVICE_OFFSET)
-		return pvio_config_error(cfg, "type",
-					 "more than a PCI function can show");
-
-	rc = pvio_doorbells_init(&pci->doorbells, &pci->accesses);
-	if (rc < 0)
-		return rc;
-	rc = pvio_registers_init(&pci->regs, dev, (unsigned int)vectors,
-				 pci_silence);
-	if (rc < 0)
-		goto fini_doorbells;
-	rc = pvio_msix_init(&pci->msix, (unsigned int)vectors, &pci->host,
-			    &pci->host_arg);
-	if (rc < 0)
-		goto fini_registers;
-	rc = pvio_line_init(&pci->intx, pvio_device_control(dev));
-	if (rc < 0)
-		goto fini_msix;
-	pci->msix.name = pci->intx.name = pvio_device_name(dev);
-	pci_config_init(pci);
-	/* As after a reset: it is no bus master. */
-	pci->is_quiesced = true;
-	pvio_device_quiesce(dev, PVIO_QUIET_TRANSPORT, pci_noted, NULL);
-	return 0;
-
-fini_msix:
-	pvio_msix_fini(&pci->msix);
-fini_registers:
-	pvio_registers_fini(&pci->regs);
-fini_doorbells:
-	pvio_doorbells_fini(&pci->doorbells);
-	return rc;
-}
-
-void pci_fini(struct pvio_pci *pci)
-{
-	pvio_line_fini(&pci->intx);
-	pvio_msix_fini(&pci->msix);
-	pvio_doorbells_fini(&pci->doorbells);
-	pvio_registers_fini(&pci->regs);
+	return pvio_container_of(pci, struct pci_transport, card.pci);
 }
 
 /* --- accesses ------------------------------------------------------------ */
@@ -163,7 +52,8 @@ static struct pci_access *pci_access_of(struct pvio_access *access)
 
 static void access_make(struct pci_access *access)
 {
-	(void)pvio_access_make(&access->pci->accesses, &access->access);
+	(void)pvio_access_make(&transport_of(access->pci)->accesses,
+			       &access->access);
 }
 
 static void run_config_read(struct pvio_access *access)
@@ -259,7 +149,7 @@ void pvio_pci_bar_write(struct pvio_pci *pci, unsigned int bar, uint64_t offset,
 		.len = len,
 	};
 
-	if (!pci_bar_write_fast(pci, bar, offset, len))
+	if (!pci_bar_write_fast(pci, bar, offset, buf, len))
 		access_make(&access);
 }
 
@@ -282,7 +172,7 @@ void pvio_pci_reset(struct pvio_pci *pci)
 int pvio_pci_doorbell(struct pvio_pci *pci, unsigned int queue,
 		      struct pvio_doorbell *doorbell)
 {
-	int fd = pvio_doorbells_fd(&pci->doorbells, queue);
+	int fd = pvio_doorbells_fd(&transport_of(pci)->doorbells, queue);
 
 	if (fd < 0)
 		return fd;
@@ -352,7 +242,7 @@ int pvio_pci_set_intx_fds(struct pvio_pci *pci, int trigger, int resample)
 		.resample = resample,
 	};
 
-	return pvio_access_make(&pci->accesses, &call.access);
+	return pvio_access_make(&transport_of(pci)->accesses, &call.access);
 }
 
 /* --- life ---------------------------------------------------------------- */
@@ -360,57 +250,74 @@ int pvio_pci_set_intx_fds(struct pvio_pci *pci, int trigger, int resample)
 static int transport_attach(struct pvio_device *dev, struct pvio_config *cfg,
 			    void **transport)
 {
-	struct pvio_pci *pci = malloc(sizeof(*pci));
+	struct pci_transport *t = malloc(sizeof(*t));
 	int rc;
 
-	if (!pci)
+	if (!t)
 		return -ENOMEM;
-	rc = pci_init(pci, dev, cfg);
-	if (rc < 0) {
-		free(pci);
-		return rc;
-	}
-	pci->is_stopped = true;
-	*transport = pci;
+	pvio_accesses_init(&t->accesses, dev);
+	rc = pvio_doorbells_init(&t->doorbells, &t->accesses);
+	if (rc < 0)
+		goto free_transport;
+	rc = pci_virtio_init(&t->card, dev, cfg);
+	if (rc < 0)
+		goto fini_doorbells;
+	t->card.pci.is_stopped = true;
+	*transport = t;
 	return 0;
+
+fini_doorbells:
+	pvio_doorbells_fini(&t->doorbells);
+free_transport:
+	free(t);
+	return rc;
 }
 
 static void transport_detach(void *transport)
 {
-	pci_fini(transport);
-	free(transport);
+	struct pci_transport *t = transport;
+
+	pci_virtio_fini(&t->card);
+	pvio_doorbells_fini(&t->doorbells);
+	free(t);
 }
 
 static int transport_start(void *transport)
 {
-	struct pvio_pci *pci = transport;
+	struct pci_transport *t = transport;
 
-	pvio_doorbells_watch(&pci->doorbells);
-	pci->is_stopped = false;
+	pvio_doorbells_watch(&t->doorbells);
+	t->card.pci.is_stopped = false;
 	return 0;
 }
 
 static void transport_stop(void *transport, pvio_done_fn *done, void *arg)
 {
-	struct pvio_pci *pci = transport;
+	struct pci_transport *t = transport;
 
-	pci->is_stopped = true;
-	pci_reset(pci, done, arg);
+	t->card.pci.is_stopped = true;
+	pci_reset(&t->card.pci, done, arg);
 }
 
 static void transport_notify_queue(void *transport, unsigned int queue)
 {
-	pci_notify_queue(transport, queue);
+	struct pci_transport *t = transport;
+
+	pci_virtio_notify_queue(&t->card, queue);
 }
 
 static void transport_notify_config(void *transport)
 {
-	pci_notify_config(transport);
+	struct pci_transport *t = transport;
+
+	pci_virtio_notify_config(&t->card);
 }
 
 static void transport_describe(void *transport, char *text, size_t size)
 {
-	pci_describe(transport, text, size);
+	struct pci_transport *t = transport;
+
+	pci_describe(&t->card.pci, text, size);
 }
 
 static const struct pvio_transport_ops pci_ops = {
@@ -428,7 +335,9 @@ static const struct pvio_transport_ops pci_ops = {
 
 struct pvio_pci *pvio_pci_of(struct pvio_device *dev)
 {
-	return pvio_device_transport(dev, &pci_ops);
+	struct pci_transport *t = pvio_device_transport(dev, &pci_ops);
+
+	return t ? &t->card.pci : NULL;
 }
 
 PVIO_PLUGIN(transport, pci, pci_ops);

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * pci.h - a virtio PCI function, between its files and for vfio-user
+ * pci.h - a PCI function, between its files and for who shows or is one
  *
- *	pci.c		the transport, and the API of pvio/pci.h over it
+ *	function.c	life, BARs
  *	config.c	configuration space: masks, capabilities, power, FLR
- *	bar.c		BAR 4: common, ISR, device, notify, by one table
  *	msix.c		MSI-X: table, pending bits, delivery
+ *	card.h		what is behind it
+ *	virtio.h	a virtio device behind it
+ *	pci.c		the transport: a virtio device by the API of pvio/pci.h
  *
  * The function is what a guest sees; who brings the guest's accesses is not
  * its business: a VMM's threads by pvio/pci.h, or a vfio-user client.  Accesses
@@ -18,46 +20,39 @@
 #ifndef PVIO_PCI_INTERNAL_H
 #define PVIO_PCI_INTERNAL_H
 
+#include "transports/pci/card.h"
 #include "transports/pci/msix.h"
-#include "transports/registers/access.h"
-#include "transports/registers/doorbells.h"
 #include "transports/registers/line.h"
-#include "transports/registers/registers.h"
 
 #include <pvio/pci.h>
 
+#include <endian.h>
+#include <string.h>
+
 #define PCI_CONFIG_BYTES 4096
 #define PCI_BAR_MSIX	 0
-#define PCI_BAR_VIRTIO	 4
 
-/* BAR 4 */
-#define PCI_COMMON_OFFSET     0x0000
-#define PCI_COMMON_BYTES      64
-#define PCI_ISR_OFFSET	      0x1000
-#define PCI_DEVICE_OFFSET     0x2000
-#define PCI_NOTIFY_OFFSET     0x3000
-#define PCI_NOTIFY_BYTES      0x1000
-#define PCI_NOTIFY_MULTIPLIER 4
-#define PCI_BAR_VIRTIO_BYTES  0x4000
+/* Flags of a BAR. */
+#define PCI_BAR_64	 0x4
+#define PCI_BAR_PREFETCH 0x8
 
-/* Features that every virtio PCI function of ours carries. */
-#define PCI_FEATURES                                                    \
-	(PVIO_BIT(VIRTIO_RING_F_INDIRECT_DESC) |                        \
-	 PVIO_BIT(VIRTIO_RING_F_EVENT_IDX) |                            \
-	 PVIO_BIT(VIRTIO_F_VERSION_1) | PVIO_BIT(VIRTIO_F_RING_PACKED) | \
-	 PVIO_BIT(VIRTIO_F_ACCESS_PLATFORM) |                           \
-	 PVIO_BIT(VIRTIO_F_IN_ORDER) |                                  \
-	 PVIO_BIT(VIRTIO_F_NOTIFICATION_DATA) |                         \
-	 PVIO_BIT(VIRTIO_F_NOTIF_CONFIG_DATA) |                         \
-	 PVIO_BIT(VIRTIO_F_RING_RESET) | PVIO_BIT(VIRTIO_F_SUSPEND))
+/* Capabilities: ids of the list, and where a card has room for its own. */
+#define PCI_CAP_ID_POWER   0x01
+#define PCI_CAP_ID_VENDOR  0x09
+#define PCI_CAP_ID_EXPRESS 0x10
+#define PCI_CAP_ID_MSIX	   0x11
+#define PCI_CAP_VENDOR	   0x4c
+#define PCI_CAP_VENDOR_END 0xa4
 
 #define PCI_RESET_WAITERS 4
 
 struct pvio_pci {
-	struct pvio_device *dev; /* borrowed */
+	const struct pci_card_ops *ops;
+	struct pci_card_id id;
+	const char *name;	     /* borrowed: for messages */
+	struct pvio_worker *control; /* borrowed */
 	/* Not started: a configuration space for its host, and no registers. */
 	bool is_stopped;
-	struct pvio_registers regs;
 	struct pvio_msix msix;
 	struct pvio_line intx;
 	struct pvio_pci_host host;
@@ -72,51 +67,99 @@ struct pvio_pci {
 		uint64_t address;
 		bool is_enabled;
 	} told[PVIO_PCI_NR_BARS]; /* to the host */
-	pvio_done_fn *done; /* of the write under way */
-	void *done_arg;
-	bool wants_window; /* it goes on with an access through the window */
+	struct {
+		size_t offset, len;
+		pvio_done_fn *done;
+		void *arg;
+	} write; /* under way */
 	unsigned int nr_reset_waiters;
 	struct {
 		pvio_done_fn *done;
 		void *arg;
 	} reset_waiter[PCI_RESET_WAITERS];
-
-	/* pci.c's own, of those who call pvio/pci.h */
-	struct pvio_accesses accesses;
-	struct pvio_doorbells doorbells;
 };
 
-/* Shared by all transports that show a PCI function: read keys, build it. */
-int pci_init(struct pvio_pci *pci, struct pvio_device *dev,
-	     struct pvio_config *cfg);
+/* --- function.c ----------------------------------------------------------- */
+
+/*
+ * The function of a card that is ready to be called.  @name and @control are
+ * borrowed, and outlive it.  -EINVAL: too many vectors; -ENOMEM.  With no
+ * vectors there is neither capability nor BAR of MSI-X.
+ */
+int pci_init(struct pvio_pci *pci, const struct pci_card_ops *ops,
+	     const struct pci_card_id *id, const char *name,
+	     struct pvio_worker *control, unsigned int nr_vectors);
 void pci_fini(struct pvio_pci *pci);
+
+void pci_bar_read(struct pvio_pci *pci, unsigned int bar, uint64_t offset,
+		  void *buf, size_t len);
+void pci_bar_write(struct pvio_pci *pci, unsigned int bar, uint64_t offset,
+		   const void *buf, size_t len, pvio_done_fn *done, void *arg);
+/* Any thread: is it one for there?  Then it has been dealt with. */
+bool pci_bar_write_fast(struct pvio_pci *pci, unsigned int bar,
+			uint64_t offset, const void *buf, size_t len);
+bool pci_bar_read_fast(struct pvio_pci *pci, unsigned int bar, uint64_t offset,
+		       void *buf, size_t len);
+uint64_t pci_bar_size(const struct pvio_pci *pci, unsigned int bar);
+/* Facts for the stats, as JSON members. */
+void pci_describe(struct pvio_pci *pci, char *text, size_t size);
+
+/* --- config.c ------------------------------------------------------------- */
 
 /* Fill in @pci->config and mask, as after a reset. */
 void pci_config_init(struct pvio_pci *pci);
 /*
  * A write that takes an FLR, or takes bus mastering or power away, may have to
- * wait for the queues.
+ * wait for the card.
  */
 void pci_config_read(struct pvio_pci *pci, size_t offset, void *buf,
 		     size_t len);
 void pci_config_write(struct pvio_pci *pci, size_t offset, const void *buf,
 		      size_t len, pvio_done_fn *done, void *arg);
-void pci_bar_read(struct pvio_pci *pci, unsigned int bar, uint64_t offset,
-		  void *buf, size_t len);
-void pci_bar_write(struct pvio_pci *pci, unsigned int bar, uint64_t offset,
-		   const void *buf, size_t len, pvio_done_fn *done, void *arg);
-/* Any thread: a doorbell or the ISR?  Then it has been dealt with. */
-bool pci_bar_write_fast(struct pvio_pci *pci, unsigned int bar,
-			uint64_t offset, size_t len);
-bool pci_bar_read_fast(struct pvio_pci *pci, unsigned int bar, uint64_t offset,
-		       void *buf, size_t len);
-uint64_t pci_bar_size(const struct pvio_pci *pci, unsigned int bar);
-/* The bus's reset. */
+/* The bus's reset.  @done may be NULL; -EBUSY: too many wait for it. */
 void pci_reset(struct pvio_pci *pci, pvio_done_fn *done, void *arg);
 
-/* The core's events, for the ops record of whichever transport it is. */
-void pci_notify_queue(struct pvio_pci *pci, unsigned int queue);
-void pci_notify_config(struct pvio_pci *pci);
-void pci_describe(struct pvio_pci *pci, char *text, size_t size);
+/* Put a capability behind the one at *last, which is what points at it. */
+void pci_put_capability(struct pvio_pci *pci, unsigned int *last,
+			unsigned int at, uint8_t id);
+
+/* --- values in configuration space ---------------------------------------- */
+
+static inline void pci_put16(uint8_t *space, unsigned int at, uint16_t value)
+{
+	uint16_t le = htole16(value);
+
+	memcpy(space + at, &le, sizeof(le));
+}
+
+static inline void pci_put32(uint8_t *space, unsigned int at, uint32_t value)
+{
+	uint32_t le = htole32(value);
+
+	memcpy(space + at, &le, sizeof(le));
+}
+
+static inline uint16_t pci_get16(const uint8_t *space, unsigned int at)
+{
+	uint16_t le;
+
+	memcpy(&le, space + at, sizeof(le));
+	return le16toh(le);
+}
+
+static inline uint32_t pci_get32(const uint8_t *space, unsigned int at)
+{
+	uint32_t le;
+
+	memcpy(&le, space + at, sizeof(le));
+	return le32toh(le);
+}
+
+/* Do [a, a + a_len) and [b, b + b_len) meet? */
+static inline bool pci_ranges_meet(size_t a, size_t a_len, size_t b,
+				   size_t b_len)
+{
+	return a < b + b_len && b < a + a_len;
+}
 
 #endif

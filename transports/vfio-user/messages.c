@@ -68,7 +68,7 @@ static void is_reset(void *arg, int rc)
 static int reset(struct vfu_session *s, struct vfu_message *msg)
 {
 	(void)msg;
-	pci_reset(&s->vfu->pci, is_reset, s);
+	pci_reset(&s->vfu->card.pci, is_reset, s);
 	return VFU_LATER;
 }
 

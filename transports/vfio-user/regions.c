@@ -24,7 +24,7 @@ static uint64_t region_size(const struct vfu *vfu, uint32_t index)
 {
 	if (index == VFU_REGION_CONFIG)
 		return PCI_CONFIG_BYTES;
-	return index < PVIO_PCI_NR_BARS ? pci_bar_size(&vfu->pci, index) : 0;
+	return index < PVIO_PCI_NR_BARS ? pci_bar_size(&vfu->card.pci, index) : 0;
 }
 
 /* --- what there is ------------------------------------------------------- */
@@ -131,11 +131,11 @@ int vfu_region_read(struct vfu_session *s, struct vfu_message *msg)
 		return -ENOMEM;
 	memcpy(reply, &a, sizeof(a));
 	if (a.region == VFU_REGION_CONFIG)
-		pci_config_read(&s->vfu->pci, a.offset, reply + sizeof(a),
+		pci_config_read(&s->vfu->card.pci, a.offset, reply + sizeof(a),
 				a.count);
-	else if (!pci_bar_read_fast(&s->vfu->pci, a.region, a.offset,
+	else if (!pci_bar_read_fast(&s->vfu->card.pci, a.region, a.offset,
 				    reply + sizeof(a), a.count))
-		pci_bar_read(&s->vfu->pci, a.region, a.offset,
+		pci_bar_read(&s->vfu->card.pci, a.region, a.offset,
 			     reply + sizeof(a), a.count);
 	vfu_reply(s, reply, sizeof(a) + a.count, -1);
 	if (reply != small)
@@ -154,7 +154,7 @@ static void region_explain(struct vfu_session *s,
 
 	if (a->region != PCI_BAR_VIRTIO || a->offset != REGION_QUEUE_ENABLE)
 		return;
-	q = pvio_registers_selected(&s->vfu->pci.regs);
+	q = pvio_registers_selected(&s->vfu->card.regs);
 	if (q && !pvio_register_queue_is_enabled(q) &&
 	    (vfu_dma_is_out_of_reach(s, q->desc, 1) ||
 	     vfu_dma_is_out_of_reach(s, q->driver, 1) ||
@@ -195,12 +195,13 @@ int vfu_region_write(struct vfu_session *s, struct vfu_message *msg)
 	if (rc < 0)
 		return rc;
 	if (a.region == VFU_REGION_CONFIG)
-		pci_config_write(&s->vfu->pci, a.offset, data, a.count,
+		pci_config_write(&s->vfu->card.pci, a.offset, data, a.count,
 				 region_is_written, s);
-	else if (pci_bar_write_fast(&s->vfu->pci, a.region, a.offset, a.count))
+	else if (pci_bar_write_fast(&s->vfu->card.pci, a.region, a.offset,
+				    data, a.count))
 		region_is_written(s, 0);
 	else
-		pci_bar_write(&s->vfu->pci, a.region, a.offset, data, a.count,
+		pci_bar_write(&s->vfu->card.pci, a.region, a.offset, data, a.count,
 			      region_is_written, s);
 	return VFU_LATER;
 }

@@ -60,14 +60,14 @@ static void vfu_notify_queue(void *transport, unsigned int queue)
 {
 	struct vfu *vfu = transport;
 
-	pci_notify_queue(&vfu->pci, queue);
+	pci_virtio_notify_queue(&vfu->card, queue);
 }
 
 static void vfu_notify_config(void *transport)
 {
 	struct vfu *vfu = transport;
 
-	pci_notify_config(&vfu->pci);
+	pci_virtio_notify_config(&vfu->card);
 }
 
 static void vfu_describe(void *transport, char *text, size_t size)
@@ -88,7 +88,7 @@ static void vfu_describe(void *transport, char *text, size_t size)
 		     vfu->doorbell == VFU_DOORBELL_POLL ? "poll" : "trap",
 		     s ? s->nr_dma : 0);
 	len = n < 0 || (size_t)n >= size ? size : (size_t)n;
-	pci_describe(&vfu->pci, text + len, size - len);
+	pci_describe(&vfu->card.pci, text + len, size - len);
 }
 
 /* --- life ----------------------------------------------------------------- */
@@ -100,7 +100,7 @@ static void vfu_detach(void *transport)
 	vfu_irqs_fini(vfu);
 	vfu_doorbell_fini(vfu);
 	pvio_endpoint_fini(&vfu->endpoint);
-	pci_fini(&vfu->pci);
+	pci_virtio_fini(&vfu->card);
 	free(vfu);
 }
 
@@ -120,7 +120,7 @@ static int vfu_attach(struct pvio_device *dev, struct pvio_config *cfg,
 	vfu->doorbell_fd = -1;
 	pvio_endpoint_init(&vfu->endpoint, pvio_device_name(dev), vfu->control,
 			   "vfio-user", vfu_session_create, vfu);
-	rc = pci_init(&vfu->pci, dev, cfg);
+	rc = pci_virtio_init(&vfu->card, dev, cfg);
 	if (rc < 0)
 		goto free_vfu;
 	rc = vfu_irqs_init(vfu);
@@ -135,7 +135,7 @@ static int vfu_attach(struct pvio_device *dev, struct pvio_config *cfg,
 	return 0;
 
 fini_pci:
-	pci_fini(&vfu->pci);
+	pci_virtio_fini(&vfu->card);
 free_vfu:
 	free(vfu);
 	return rc;
@@ -158,7 +158,7 @@ void vfu_session_gone(struct vfu *vfu)
 		return;
 	/* Who stops a device resets it, and with it what shows it. */
 	vfu_irqs_review(vfu);
-	pci_reset(&vfu->pci, done, vfu->stop_arg);
+	pci_reset(&vfu->card.pci, done, vfu->stop_arg);
 }
 
 static void vfu_stop(void *transport, pvio_done_fn *done, void *arg)

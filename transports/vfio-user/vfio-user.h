@@ -28,7 +28,7 @@
 
 #include "core/log.h"
 #include "core/transport.h"
-#include "transports/pci/pci.h"
+#include "transports/pci/virtio.h"
 #include "transports/stream/connection.h"
 #include "transports/stream/endpoint.h"
 #include "wire.h"
@@ -121,7 +121,7 @@ struct vfu {
 	struct pvio_worker *control; /* borrowed */
 	struct event_base *base;     /* borrowed */
 	struct pvio_log_limit log_limit;
-	struct pvio_pci pci;
+	struct pci_virtio card;
 
 	/* configuration */
 	uint64_t timeout_ms;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * bar.c - BAR 4: common, ISR, device, notify, by one table
+ * virtio-bar.c - BAR 4: common, ISR, device, notify, by one table
  *
  *	0x0000  common configuration (virtio 1.4, 4.1.4.3)
  *	0x1000  ISR (4.1.4.5): one byte, reading clears it
@@ -16,7 +16,7 @@
  * gave it: NOTIF_CONFIG_DATA) is a hint, and hostile; all we need is in the
  * ring.
  */
-#include "pci.h"
+#include "virtio.h"
 
 #include "core/log.h"
 
@@ -97,19 +97,19 @@ static void bar_store(void *buf, size_t len, uint64_t value)
 
 /* --- what is refused ----------------------------------------------------- */
 
-static pvio_cold void bar_refuse(struct pvio_pci *pci, bool is_write,
+static pvio_cold void bar_refuse(struct pci_virtio *card, bool is_write,
 				 uint64_t offset, size_t len, const char *name)
 {
-	pvio_log_limited(&pci->regs.log_limit, PVIO_LOG_WARNING,
+	pvio_log_limited(&card->regs.log_limit, PVIO_LOG_WARNING,
 			 "%s: driver %s %zu bytes at 0x%llx of BAR 4 (%s): "
 			 "ignored",
-			 pvio_device_name(pci->dev),
+			 card->pci.name,
 			 is_write ? "writes" : "reads", len,
 			 (unsigned long long)offset, name);
 }
 
 /* The register that @len bytes at @offset are, or are a half of; or -1. */
-static int bar_find(struct pvio_pci *pci, bool is_write, uint64_t offset,
+static int bar_find(struct pci_virtio *card, bool is_write, uint64_t offset,
 		    size_t len, unsigned int *half)
 {
 	const char *name = "common configuration";
@@ -129,18 +129,18 @@ static int bar_find(struct pvio_pci *pci, bool is_write, uint64_t offset,
 		name = r->name;
 		break;
 	}
-	bar_refuse(pci, is_write, offset, len, name);
+	bar_refuse(card, is_write, offset, len, name);
 	return -1;
 }
 
 /* --- common configuration ------------------------------------------------ */
 
 /* A queue that does not exist has size 0 (4.1.4.3.1). */
-static uint64_t bar_read_queue(struct pvio_pci *pci, enum bar_common which,
+static uint64_t bar_read_queue(struct pci_virtio *card, enum bar_common which,
 			       unsigned int half)
 {
 	const struct pvio_register_queue *q =
-		pvio_registers_selected(&pci->regs);
+		pvio_registers_selected(&card->regs);
 	enum pvio_register_address address = PVIO_REGISTER_DEVICE;
 
 	if (!q)
@@ -154,7 +154,7 @@ static uint64_t bar_read_queue(struct pvio_pci *pci, enum bar_common which,
 		return pvio_register_queue_is_enabled(q);
 	case COMMON_QUEUE_NOTIFY_OFF:
 	case COMMON_QUEUE_NOTIFY_DATA:
-		return pci->regs.queue_select;
+		return card->regs.queue_select;
 	case COMMON_QUEUE_RESET:
 		return pvio_register_queue_is_resetting(q);
 	case COMMON_QUEUE_DESC:
@@ -172,10 +172,10 @@ static uint64_t bar_read_queue(struct pvio_pci *pci, enum bar_common which,
 	       (uint64_t)pvio_register_queue_address(q, address, 1) << 32;
 }
 
-static uint64_t bar_read_common(struct pvio_pci *pci, enum bar_common which,
+static uint64_t bar_read_common(struct pci_virtio *card, enum bar_common which,
 				unsigned int half)
 {
-	struct pvio_registers *regs = &pci->regs;
+	struct pvio_registers *regs = &card->regs;
 
 	switch (which) {
 	case COMMON_DEVICE_SELECT:
@@ -200,7 +200,7 @@ static uint64_t bar_read_common(struct pvio_pci *pci, enum bar_common which,
 	case COMMON_ADMIN_NUM:
 		return 0;
 	default:
-		return bar_read_queue(pci, which, half);
+		return bar_read_queue(card, which, half);
 	}
 }
 
@@ -215,11 +215,11 @@ static void bar_write_address(struct pvio_register_queue *q,
 }
 
 /* True: @done will be called, or has been. */
-static bool bar_write_queue(struct pvio_pci *pci, enum bar_common which,
+static bool bar_write_queue(struct pci_virtio *card, enum bar_common which,
 			    unsigned int half, uint64_t value, size_t len,
 			    pvio_done_fn *done, void *arg)
 {
-	struct pvio_register_queue *q = pvio_registers_selected(&pci->regs);
+	struct pvio_register_queue *q = pvio_registers_selected(&card->regs);
 
 	if (!q)
 		return false;
@@ -256,11 +256,11 @@ static bool bar_write_queue(struct pvio_pci *pci, enum bar_common which,
 	return false;
 }
 
-static void bar_write_common(struct pvio_pci *pci, enum bar_common which,
+static void bar_write_common(struct pci_virtio *card, enum bar_common which,
 			     unsigned int half, uint64_t value, size_t len,
 			     pvio_done_fn *done, void *arg)
 {
-	struct pvio_registers *regs = &pci->regs;
+	struct pvio_registers *regs = &card->regs;
 
 	switch (which) {
 	case COMMON_DEVICE_SELECT:
@@ -290,7 +290,7 @@ static void bar_write_common(struct pvio_pci *pci, enum bar_common which,
 		pvio_registers_set_status(regs, (uint8_t)value, done, arg);
 		return;
 	default:
-		if (bar_write_queue(pci, which, half, value, len, done, arg))
+		if (bar_write_queue(card, which, half, value, len, done, arg))
 			return;
 	}
 	done(arg, 0);
@@ -298,113 +298,111 @@ static void bar_write_common(struct pvio_pci *pci, enum bar_common which,
 
 /* --- doorbells and the ISR: any thread ----------------------------------- */
 
-bool pci_bar_write_fast(struct pvio_pci *pci, unsigned int bar,
-			uint64_t offset, size_t len)
+bool pci_virtio_write_fast(struct pvio_pci *pci, uint64_t offset,
+			   const void *buf, size_t len)
 {
+	struct pci_virtio *card = pci_virtio_of(pci);
 	uint64_t in = offset - PCI_NOTIFY_OFFSET;
 
-	if (bar != PCI_BAR_VIRTIO || offset < PCI_NOTIFY_OFFSET ||
-	    in >= PCI_NOTIFY_BYTES)
+	(void)buf; /* a hint */
+	if (offset < PCI_NOTIFY_OFFSET || in >= PCI_NOTIFY_BYTES)
 		return false;
 	if (unlikely(in % PCI_NOTIFY_MULTIPLIER || (len != 2 && len != 4) ||
-		     in / PCI_NOTIFY_MULTIPLIER >= pci->regs.nr_queues))
-		bar_refuse(pci, true, offset, len, "notify");
+		     in / PCI_NOTIFY_MULTIPLIER >= card->regs.nr_queues))
+		bar_refuse(card, true, offset, len, "notify");
 	else
-		pvio_device_kick(pci->dev,
+		pvio_device_kick(card->dev,
 				 (unsigned int)(in / PCI_NOTIFY_MULTIPLIER));
 	return true;
 }
 
-bool pci_bar_read_fast(struct pvio_pci *pci, unsigned int bar, uint64_t offset,
-		       void *buf, size_t len)
+bool pci_virtio_read_fast(struct pvio_pci *pci, uint64_t offset, void *buf,
+			  size_t len)
 {
-	if (bar != PCI_BAR_VIRTIO || offset != PCI_ISR_OFFSET || len != 1)
+	if (offset != PCI_ISR_OFFSET || len != 1)
 		return false;
 	*(uint8_t *)buf = pvio_line_acknowledge(
 		&pci->intx, PVIO_ISR_QUEUE | PVIO_ISR_CONFIG);
 	return true;
 }
 
-/* --- the BARs ------------------------------------------------------------ */
+/* --- the BAR ------------------------------------------------------------- */
 
-uint64_t pci_bar_size(const struct pvio_pci *pci, unsigned int bar)
+static bool bar_is_device(const struct pci_virtio *card, uint64_t offset,
+			  size_t len)
 {
-	if (bar == PCI_BAR_MSIX)
-		return pvio_msix_bar_size(&pci->msix);
-	return bar == PCI_BAR_VIRTIO ? PCI_BAR_VIRTIO_BYTES : 0;
+	return offset >= PCI_DEVICE_OFFSET &&
+	       pvio_range_ok(offset - PCI_DEVICE_OFFSET, len,
+			     pvio_device_config_size(card->dev));
 }
 
-static void bar_read_virtio(struct pvio_pci *pci, uint64_t offset, void *buf,
-			    size_t len)
+static const char *bar_page(uint64_t offset)
 {
-	size_t config = pvio_device_config_size(pci->dev);
+	return offset < PCI_DEVICE_OFFSET ? "ISR" : "device configuration";
+}
+
+void pci_virtio_read(struct pvio_pci *pci, uint64_t offset, void *buf,
+		     size_t len)
+{
+	struct pci_virtio *card = pci_virtio_of(pci);
 	unsigned int half;
 	int which;
 
 	if (offset < PCI_ISR_OFFSET) {
-		which = bar_find(pci, false, offset, len, &half);
+		which = bar_find(card, false, offset, len, &half);
 		if (which >= 0)
 			bar_store(buf, len,
-				  bar_read_common(pci, (enum bar_common)which,
+				  bar_read_common(card, (enum bar_common)which,
 						  half));
-	} else if (offset >= PCI_DEVICE_OFFSET &&
-		   pvio_range_ok(offset - PCI_DEVICE_OFFSET, len, config)) {
-		pvio_registers_read_config(&pci->regs,
+	} else if (bar_is_device(card, offset, len)) {
+		pvio_registers_read_config(&card->regs,
 					   offset - PCI_DEVICE_OFFSET, buf,
 					   len);
 	} else if (offset >= PCI_NOTIFY_OFFSET) {
 		memset(buf, 0, len); /* write-only */
 	} else {
-		bar_refuse(pci, false, offset, len,
-			   offset < PCI_DEVICE_OFFSET ? "ISR"
-						      : "device configuration");
+		bar_refuse(card, false, offset, len, bar_page(offset));
 	}
 }
 
-void pci_bar_read(struct pvio_pci *pci, unsigned int bar, uint64_t offset,
-		  void *buf, size_t len)
+void pci_virtio_write(struct pvio_pci *pci, uint64_t offset, const void *buf,
+		      size_t len, pvio_done_fn *done, void *arg)
 {
-	memset(buf, 0xff, len);
-	if (len == 0 || !pvio_range_ok(offset, len, pci_bar_size(pci, bar)) ||
-	    pci->is_stopped || pci->is_resetting)
-		return;
-	if (bar == PCI_BAR_MSIX)
-		pvio_msix_read(&pci->msix, offset, buf, len);
-	else if (!pci_bar_read_fast(pci, bar, offset, buf, len))
-		bar_read_virtio(pci, offset, buf, len);
-}
-
-void pci_bar_write(struct pvio_pci *pci, unsigned int bar, uint64_t offset,
-		   const void *buf, size_t len, pvio_done_fn *done, void *arg)
-{
-	size_t config = pvio_device_config_size(pci->dev);
+	struct pci_virtio *card = pci_virtio_of(pci);
 	unsigned int half;
 	int which;
 
-	if (len == 0 || !pvio_range_ok(offset, len, pci_bar_size(pci, bar)) ||
-	    pci->is_stopped || pci->is_resetting ||
-	    pci_bar_write_fast(pci, bar, offset, len)) {
-		done(arg, 0);
-		return;
-	}
-	if (bar == PCI_BAR_MSIX) {
-		pvio_msix_write(&pci->msix, offset, buf, len);
-	} else if (offset < PCI_ISR_OFFSET) {
-		which = bar_find(pci, true, offset, len, &half);
+	if (offset < PCI_ISR_OFFSET) {
+		which = bar_find(card, true, offset, len, &half);
 		if (which >= 0) {
-			bar_write_common(pci, (enum bar_common)which, half,
+			bar_write_common(card, (enum bar_common)which, half,
 					 bar_load(buf, len), len, done, arg);
 			return;
 		}
-	} else if (offset >= PCI_DEVICE_OFFSET &&
-		   pvio_range_ok(offset - PCI_DEVICE_OFFSET, len, config)) {
-		pvio_registers_write_config(&pci->regs,
+	} else if (bar_is_device(card, offset, len)) {
+		pvio_registers_write_config(&card->regs,
 					    offset - PCI_DEVICE_OFFSET, buf,
 					    len);
 	} else {
-		bar_refuse(pci, true, offset, len,
-			   offset < PCI_DEVICE_OFFSET ? "ISR"
-						      : "device configuration");
+		bar_refuse(card, true, offset, len, bar_page(offset));
 	}
 	done(arg, 0);
+}
+
+/* The areas of a queue that was to be enabled, and is not. */
+unsigned int pci_virtio_missed(struct pvio_pci *pci, uint64_t offset,
+			       uint64_t address[PCI_CARD_MISSED])
+{
+	const struct bar_register *enable = &bar_common[COMMON_QUEUE_ENABLE];
+	struct pvio_register_queue *q;
+
+	if (offset != PCI_COMMON_OFFSET + enable->offset)
+		return 0;
+	q = pvio_registers_selected(&pci_virtio_of(pci)->regs);
+	if (!q || pvio_register_queue_is_enabled(q))
+		return 0;
+	address[0] = q->desc;
+	address[1] = q->driver;
+	address[2] = q->device;
+	return 3;
 }
