@@ -43,6 +43,8 @@ library_sources += \
 	transports/vfio-user/messages.c \
 	transports/vfio-user/protocol.h \
 	transports/vfio-user/regions.c \
+	transports/vfio-user/server.c \
+	transports/vfio-user/server.h \
 	transports/vfio-user/session.c \
 	transports/vfio-user/version.c \
 	transports/vfio-user/vfio-user.c \

@@ -225,7 +225,7 @@ static int dma_apply(struct vfu_session *s,
 	if (rc < 0)
 		return rc;
 	s->memory_then = then;
-	pvio_device_set_memory(s->dev, s->new_map, dma_is_set, s);
+	s->vfu->pci->ops->set_memory(s->vfu->pci, s->new_map, dma_is_set, s);
 	return 0;
 }
 

@@ -4,7 +4,7 @@
  *
  *	trap	a driver's kick leaves the guest, and the client sends it
  *	poll	a driver's kick is a store to a page of ours, which goes
- *		unnoticed: the rings are looked at instead
+ *		unnoticed: the card looks at its rings instead
  *
  * The page is a file that the client maps.  It cannot shrink under it, and has
  * the whole region's size, so that offsets in both are the same.  No byte of
@@ -29,13 +29,10 @@
 static void doorbell_look(evutil_socket_t fd, short what, void *arg)
 {
 	struct vfu *vfu = arg;
-	unsigned int i, nr = pvio_device_nr_queues(vfu->dev);
 
 	(void)fd;
 	(void)what;
-	for (i = 0; i < nr; i++)
-		if (pvio_device_vq_is_running(vfu->dev, i))
-			pvio_device_look(vfu->dev, i);
+	vfu->pci->ops->look(vfu->pci);
 }
 
 void vfu_doorbell_watch(struct vfu *vfu, bool is_on)
@@ -53,19 +50,20 @@ void vfu_doorbell_watch(struct vfu *vfu, bool is_on)
 int vfu_doorbell_init(struct vfu *vfu)
 {
 	const int seals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
+	const struct pci_card_ops *card = vfu->pci->ops;
 	int rc;
 
 	vfu->doorbell_fd = -1;
 	if (vfu->doorbell != VFU_DOORBELL_POLL)
 		return 0;
 	/* The page next to it must stay trapped. */
-	if (sysconf(_SC_PAGESIZE) > PCI_NOTIFY_BYTES)
+	if ((uint64_t)sysconf(_SC_PAGESIZE) > card->doorbell_bytes)
 		return -EOPNOTSUPP;
 	vfu->doorbell_fd = memfd_create("pvio-doorbell",
 					MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	if (vfu->doorbell_fd < 0)
 		return -errno;
-	if (ftruncate(vfu->doorbell_fd, PCI_BAR_VIRTIO_BYTES) < 0 ||
+	if (ftruncate(vfu->doorbell_fd, (off_t)card->bar_bytes) < 0 ||
 	    fcntl(vfu->doorbell_fd, F_ADD_SEALS, seals) < 0) {
 		rc = -errno;
 		vfu_doorbell_fini(vfu);
@@ -77,7 +75,6 @@ int vfu_doorbell_init(struct vfu *vfu)
 		vfu_doorbell_fini(vfu);
 		return -ENOMEM;
 	}
-	pvio_device_poll_always(vfu->dev);
 	return 0;
 }
 

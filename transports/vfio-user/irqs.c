@@ -45,7 +45,7 @@ static void irq_signal(const struct vfu *vfu, int *fd, const char *name)
 	if (*fd < 0 || likely(pvio_eventfd_signal(*fd) != -EINTR))
 		return;
 	pvio_log(PVIO_LOG_WARNING, "%s: vfio-user: %s: eventfd blocks: let go",
-		 pvio_device_name(vfu->dev), name);
+		 vfu->pci->name, name);
 	close(*fd);
 	*fd = -1;
 }
@@ -74,7 +74,7 @@ static void intx_set_masked(struct vfu *vfu, bool is_masked)
 	vfu->intx.is_masked = is_masked;
 	pthread_mutex_unlock(&vfu->intx.lock);
 	if (!is_masked)
-		pvio_line_resample(&vfu->card.pci.intx);
+		pvio_line_resample(&vfu->pci->intx);
 }
 
 /* Takes @fd, or -1. */
@@ -152,7 +152,7 @@ static void intx_fire(struct vfu *vfu)
 
 static bool msix_is_enabled_by_guest(const struct vfu *vfu)
 {
-	const uint8_t *config = vfu->card.pci.config;
+	const uint8_t *config = vfu->pci->config;
 	unsigned int at = config[IRQ_CAP_LIST];
 
 	while (at && config[at] != IRQ_CAP_MSIX)
@@ -164,8 +164,8 @@ void vfu_irqs_route(struct vfu *vfu)
 {
 	bool is_enabled = vfu->has_msix || msix_is_enabled_by_guest(vfu);
 
-	if (is_enabled != vfu->card.pci.msix.is_enabled)
-		pvio_msix_control(&vfu->card.pci.msix, is_enabled, false);
+	if (is_enabled != vfu->pci->msix.is_enabled)
+		pvio_msix_control(&vfu->pci->msix, is_enabled, false);
 }
 
 static void msix_set_used(struct vfu *vfu, bool is_used)
@@ -178,8 +178,8 @@ static bool msix_has_fd(struct vfu *vfu)
 {
 	unsigned int i;
 
-	for (i = 0; i < vfu->card.pci.msix.nr; i++)
-		if (pvio_msix_has_fd(&vfu->card.pci.msix, i))
+	for (i = 0; i < vfu->pci->msix.nr; i++)
+		if (pvio_msix_has_fd(&vfu->pci->msix, i))
 			return true;
 	return false;
 }
@@ -193,8 +193,8 @@ static void msix_drop(struct vfu *vfu)
 {
 	unsigned int i;
 
-	for (i = 0; i < vfu->card.pci.msix.nr; i++)
-		(void)pvio_msix_set_fd(&vfu->card.pci.msix, i, -1);
+	for (i = 0; i < vfu->pci->msix.nr; i++)
+		(void)pvio_msix_set_fd(&vfu->pci->msix, i, -1);
 }
 
 /* --- all of them --------------------------------------------------------- */
@@ -203,9 +203,9 @@ int vfu_irqs_init(struct vfu *vfu)
 {
 	vfu->intx.trigger_fd = vfu->intx.unmask_fd = -1;
 	vfu->other_fd[0] = vfu->other_fd[1] = -1;
-	vfu->card.pci.msix.is_external = true;
-	vfu->card.pci.intx.set = vfu_intx_changed;
-	vfu->card.pci.intx.arg = vfu;
+	vfu->pci->msix.is_external = true;
+	vfu->pci->intx.set = vfu_intx_changed;
+	vfu->pci->intx.arg = vfu;
 	return -pthread_mutex_init(&vfu->intx.lock, NULL);
 }
 
@@ -236,7 +236,9 @@ void vfu_irqs_fini(struct vfu *vfu)
 static uint32_t irq_count(const struct vfu *vfu, uint32_t index)
 {
 	if (index == VFU_IRQ_MSIX)
-		return vfu->card.pci.msix.nr;
+		return vfu->pci->msix.nr;
+	if (index == VFU_IRQ_INTX)
+		return vfu->pci->id.has_intx;
 	return index == VFU_IRQ_MSI ? 0 : 1;
 }
 
@@ -308,7 +310,7 @@ static bool irqs_has(const struct vfu_irq_set *set,
 static int irqs_msix(struct vfu_session *s, const struct vfu_irq_set *set,
 		     const struct vfu_message *msg)
 {
-	struct pvio_msix *msix = &s->vfu->card.pci.msix;
+	struct pvio_msix *msix = &s->vfu->pci->msix;
 	uint32_t i;
 	int rc;
 

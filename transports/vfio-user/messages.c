@@ -35,7 +35,7 @@ int vfu_refuse(struct vfu_session *s, int rc, const char *fmt, ...)
 	va_end(ap);
 	pvio_log_limited(&s->vfu->log_limit, PVIO_LOG_WARNING,
 			 "%s: vfio-user: %s refused: %s",
-			 pvio_device_name(s->dev),
+			 s->vfu->pci->name,
 			 s->row ? s->row->name : "command", why);
 	return rc;
 }
@@ -68,7 +68,7 @@ static void is_reset(void *arg, int rc)
 static int reset(struct vfu_session *s, struct vfu_message *msg)
 {
 	(void)msg;
-	pci_reset(&s->vfu->card.pci, is_reset, s);
+	pci_reset(s->vfu->pci, is_reset, s);
 	return VFU_LATER;
 }
 
@@ -140,7 +140,7 @@ void vfu_message_handle(struct vfu_session *s)
 
 	s->row = row_find(msg->header.command);
 	pvio_log(PVIO_LOG_DEBUG, "%s: vfio-user: %s, %zu bytes, %u fds",
-		 pvio_device_name(s->dev), s->row ? s->row->name : "?",
+		 s->vfu->pci->name, s->row ? s->row->name : "?",
 		 msg->size, msg->fds.nr);
 	rc = row_check(s, msg);
 	if (!s->has_version && (rc < 0 || s->row->command != VFU_VERSION)) {

@@ -4,27 +4,24 @@
  *
  *	region 0   MSI-X table and pending bits.  The client keeps the table and
  *	           shows the guest its own; it may read the pending bits
- *	region 4   virtio's registers; the page at PCI_NOTIFY_OFFSET can be
- *	           mapped when doorbells are polled, and nothing can otherwise
+ *	region n   the card's registers; the page of its doorbells can be mapped
+ *	           when those are polled, and nothing can otherwise
  *	region 7   configuration space, 4096 bytes.  The client emulates some of
  *	           it, and forwards what is written there too
  *
- * Regions that a PCI device of ours does not have exist, and are empty.
+ * Regions that the function does not have exist, and are empty.
  */
 #include "vfio-user.h"
 
 #include <errno.h>
-#include <linux/virtio_pci.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define REGION_QUEUE_ENABLE (PCI_COMMON_OFFSET + VIRTIO_PCI_COMMON_Q_ENABLE)
 
 static uint64_t region_size(const struct vfu *vfu, uint32_t index)
 {
 	if (index == VFU_REGION_CONFIG)
 		return PCI_CONFIG_BYTES;
-	return index < PVIO_PCI_NR_BARS ? pci_bar_size(&vfu->card.pci, index) : 0;
+	return index < PVIO_PCI_NR_BARS ? pci_bar_size(vfu->pci, index) : 0;
 }
 
 /* --- what there is ------------------------------------------------------- */
@@ -38,6 +35,7 @@ static uint64_t region_size(const struct vfu *vfu, uint32_t index)
 static void region_reply_mappable(struct vfu_session *s, uint32_t argsz,
 				  const struct vfu_region_info *info)
 {
+	const struct pci_card_ops *card = s->vfu->pci->ops;
 	struct {
 		struct vfu_region_info info;
 		/* struct vfu_sparse_mmap, with one area */
@@ -51,7 +49,7 @@ static void region_reply_mappable(struct vfu_session *s, uint32_t argsz,
 			.version = VFU_CAP_SPARSE_MMAP_VERSION,
 		},
 		.nr_areas = 1,
-		.area = { PCI_NOTIFY_OFFSET, PCI_NOTIFY_BYTES },
+		.area = { card->doorbell_offset, card->doorbell_bytes },
 	};
 	size_t len = argsz < sizeof(reply) ? sizeof(reply.info) : sizeof(reply);
 
@@ -78,7 +76,7 @@ int vfu_get_region_info(struct vfu_session *s, struct vfu_message *msg)
 	};
 	if (info.size > 0)
 		info.flags = VFU_REGION_READABLE | VFU_REGION_WRITABLE;
-	if (info.index == PCI_BAR_VIRTIO && s->vfu->doorbell_fd >= 0)
+	if (info.index == s->vfu->pci->ops->bar && s->vfu->doorbell_fd >= 0)
 		region_reply_mappable(s, argsz, &info);
 	else
 		vfu_reply(s, &info, sizeof(info), -1);
@@ -131,11 +129,11 @@ int vfu_region_read(struct vfu_session *s, struct vfu_message *msg)
 		return -ENOMEM;
 	memcpy(reply, &a, sizeof(a));
 	if (a.region == VFU_REGION_CONFIG)
-		pci_config_read(&s->vfu->card.pci, a.offset, reply + sizeof(a),
+		pci_config_read(s->vfu->pci, a.offset, reply + sizeof(a),
 				a.count);
-	else if (!pci_bar_read_fast(&s->vfu->card.pci, a.region, a.offset,
+	else if (!pci_bar_read_fast(s->vfu->pci, a.region, a.offset,
 				    reply + sizeof(a), a.count))
-		pci_bar_read(&s->vfu->card.pci, a.region, a.offset,
+		pci_bar_read(s->vfu->pci, a.region, a.offset,
 			     reply + sizeof(a), a.count);
 	vfu_reply(s, reply, sizeof(a) + a.count, -1);
 	if (reply != small)
@@ -144,26 +142,28 @@ int vfu_region_read(struct vfu_session *s, struct vfu_message *msg)
 }
 
 /*
- * A queue that does not start since its ring is where we cannot reach is the
- * mistake that everybody makes once: say what to do.
+ * A driver's memory that is where we cannot reach is the mistake that everybody
+ * makes once: say what to do.
  */
 static void region_explain(struct vfu_session *s,
 			   const struct vfu_region_access *a)
 {
-	struct pvio_register_queue *q;
+	struct pvio_pci *pci = s->vfu->pci;
+	uint64_t address[PCI_CARD_MISSED];
+	bool is_out_of_reach = false;
+	unsigned int i, nr;
 
-	if (a->region != PCI_BAR_VIRTIO || a->offset != REGION_QUEUE_ENABLE)
+	if (a->region != pci->ops->bar || !pci->ops->missed)
 		return;
-	q = pvio_registers_selected(&s->vfu->card.regs);
-	if (q && !pvio_register_queue_is_enabled(q) &&
-	    (vfu_dma_is_out_of_reach(s, q->desc, 1) ||
-	     vfu_dma_is_out_of_reach(s, q->driver, 1) ||
-	     vfu_dma_is_out_of_reach(s, q->device, 1)))
+	nr = pci->ops->missed(pci, a->offset, address);
+	for (i = 0; i < nr; i++)
+		is_out_of_reach |= vfu_dma_is_out_of_reach(s, address[i], 1);
+	if (is_out_of_reach)
 		pvio_log_limited(&s->vfu->log_limit, PVIO_LOG_ERROR,
 				 "%s: vfio-user: the guest's memory is not "
 				 "shared with us: the client needs "
 				 "memory-backend-memfd,share=on",
-				 pvio_device_name(s->dev));
+				 pci->name);
 }
 
 /* A write to a register cannot fail: what makes no sense there is dropped. */
@@ -195,13 +195,13 @@ int vfu_region_write(struct vfu_session *s, struct vfu_message *msg)
 	if (rc < 0)
 		return rc;
 	if (a.region == VFU_REGION_CONFIG)
-		pci_config_write(&s->vfu->card.pci, a.offset, data, a.count,
+		pci_config_write(s->vfu->pci, a.offset, data, a.count,
 				 region_is_written, s);
-	else if (pci_bar_write_fast(&s->vfu->card.pci, a.region, a.offset,
-				    data, a.count))
+	else if (pci_bar_write_fast(s->vfu->pci, a.region, a.offset, data,
+				    a.count))
 		region_is_written(s, 0);
 	else
-		pci_bar_write(&s->vfu->card.pci, a.region, a.offset, data, a.count,
+		pci_bar_write(s->vfu->pci, a.region, a.offset, data, a.count,
 			      region_is_written, s);
 	return VFU_LATER;
 }

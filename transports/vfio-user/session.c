@@ -3,7 +3,7 @@
  * session.c - one client's connection, from accept to its last command
  *
  * What ends with it is the client's: its eventfds, then its memory, which
- * drains every queue.  The function stays as the guest's driver has set it up:
+ * drains the card.  The function stays as the guest's driver has set it up:
  * registers, queues and where they stand, interrupts that nobody was there to
  * take.  A client that returns maps its memory and sets its eventfds, and the
  * driver notices nothing.
@@ -153,13 +153,12 @@ int vfu_session_create(void *arg, int fd)
 		return -ENOMEM;
 	}
 	s->vfu = vfu;
-	s->dev = vfu->dev;
 	s->max_fds = VFU_DEFAULT_MAX_FDS;
 	pvio_list_init(&s->files);
 	vfu_wire_init(&s->wire, fd);
 	vfu->session = s;
 	rc = pvio_connection_init(&s->connection, &session_ops,
-				  pvio_device_name(vfu->dev), vfu->control,
+				  vfu->pci->name, vfu->pci->control,
 				  &s->wire.stream, &vfu->log_limit,
 				  vfu->timeout_ms);
 	if (rc < 0) {

@@ -1,177 +1,98 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * vfio-user.c - the transport: configuration, life, the core's events
+ * vfio-user.c - the transport: a virtio device, served to a vfio-user client
  *
- *	VMM (client)                                pvio (server)
- *	config space, BARs  --- unix socket ------> a PCI function of ours
- *	guest's RAM         --- fds --------------> memory map
- *	driver's kicks      --- messages, or a page both map
- *	interrupts          <-- eventfds ---------- INTx, MSI-X
- *
- * It can do: memory that comes and goes while queues run, also as a vIOMMU maps
- * it; clients that leave and return, and find the device as they left it.  It
- * cannot: migration; memory that comes without a file.
- *
- * Registers, capabilities and their rules are those of transports/pci/; what is
- * here is messages about them.
+ * The device is a PCI function (transports/pci/virtio.h), and that is served
+ * (server.h).
  */
-#include "vfio-user.h"
+#include "server.h"
 
-#include "core/config.h"
-#include "core/worker.h"
+#include "core/transport.h"
+#include "transports/pci/virtio.h"
 
 #include <errno.h>
-#include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
-#define VFU_DEFAULT_TIMEOUT_MS 10000
+struct vfu_transport {
+	struct pci_virtio card;
+	struct vfu *vfu; /* owned */
+};
 
-static int vfu_read_config(struct vfu *vfu, struct pvio_config *cfg)
+static int transport_attach(struct pvio_device *dev, struct pvio_config *cfg,
+			    void **transport)
 {
-	static const char *const doorbells[] = { "trap", "poll", NULL };
-	unsigned int doorbell = VFU_DOORBELL_TRAP;
 	bool access_platform = true;
+	struct vfu_transport *t;
 	int rc;
 
-	rc = pvio_endpoint_read_config(&vfu->endpoint, cfg);
+	rc = pvio_config_bool_opt(cfg, "access_platform", &access_platform);
 	if (rc < 0)
 		return rc;
-	if (pvio_config_choice_opt(cfg, "doorbell", doorbells, &doorbell) < 0 ||
-	    pvio_config_bool_opt(cfg, "access_platform", &access_platform) <
-		    0 ||
-	    pvio_config_uint_opt(cfg, "timeout_ms", 1, 3600000,
-				 &vfu->timeout_ms) < 0)
-		return -EINVAL;
-	vfu->doorbell = (enum vfu_doorbell)doorbell;
-	if (!access_platform)
-		pvio_device_withhold(vfu->dev, VIRTIO_F_ACCESS_PLATFORM);
-	rc = vfu_doorbell_init(vfu);
-	if (rc < 0)
-		return pvio_config_error(cfg, "doorbell", "cannot poll: %s",
-					 strerror(-rc));
-	return 0;
-}
-
-/* --- the core's events ---------------------------------------------------- */
-
-static void vfu_notify_queue(void *transport, unsigned int queue)
-{
-	struct vfu *vfu = transport;
-
-	pci_virtio_notify_queue(&vfu->card, queue);
-}
-
-static void vfu_notify_config(void *transport)
-{
-	struct vfu *vfu = transport;
-
-	pci_virtio_notify_config(&vfu->card);
-}
-
-static void vfu_describe(void *transport, char *text, size_t size)
-{
-	struct vfu *vfu = transport;
-	const struct vfu_session *s = vfu->session;
-	size_t len;
-	int n;
-
-	n = snprintf(text, size,
-		     "\"connected\": %s, \"peer\": %lld, \"connections\": "
-		     "%" PRIu64 ", \"messages\": %" PRIu64
-		     ", \"refused\": %" PRIu64 ", \"doorbell\": \"%s\", "
-		     "\"dma_maps\": %u, ",
-		     s ? "true" : "false",
-		     s ? (long long)s->connection.peer_pid : 0, vfu->sessions,
-		     vfu->messages, vfu->refused,
-		     vfu->doorbell == VFU_DOORBELL_POLL ? "poll" : "trap",
-		     s ? s->nr_dma : 0);
-	len = n < 0 || (size_t)n >= size ? size : (size_t)n;
-	pci_describe(&vfu->card.pci, text + len, size - len);
-}
-
-/* --- life ----------------------------------------------------------------- */
-
-static void vfu_detach(void *transport)
-{
-	struct vfu *vfu = transport;
-
-	vfu_irqs_fini(vfu);
-	vfu_doorbell_fini(vfu);
-	pvio_endpoint_fini(&vfu->endpoint);
-	pci_virtio_fini(&vfu->card);
-	free(vfu);
-}
-
-static int vfu_attach(struct pvio_device *dev, struct pvio_config *cfg,
-		      void **transport)
-{
-	struct vfu *vfu;
-	int rc;
-
-	vfu = calloc(1, sizeof(*vfu));
-	if (!vfu)
+	t = malloc(sizeof(*t));
+	if (!t)
 		return -ENOMEM;
-	vfu->dev = dev;
-	vfu->control = pvio_device_control(dev);
-	vfu->base = pvio_worker_base(vfu->control);
-	vfu->timeout_ms = VFU_DEFAULT_TIMEOUT_MS;
-	vfu->doorbell_fd = -1;
-	pvio_endpoint_init(&vfu->endpoint, pvio_device_name(dev), vfu->control,
-			   "vfio-user", vfu_session_create, vfu);
-	rc = pci_virtio_init(&vfu->card, dev, cfg);
+	rc = pci_virtio_init(&t->card, dev, cfg);
 	if (rc < 0)
-		goto free_vfu;
-	rc = vfu_irqs_init(vfu);
+		goto free_transport;
+	rc = vfu_create(&t->card.pci, cfg, &t->vfu);
 	if (rc < 0)
-		goto fini_pci;
-	rc = vfu_read_config(vfu, cfg);
-	if (rc < 0) {
-		vfu_detach(vfu);
-		return rc;
-	}
-	*transport = vfu;
+		goto fini_card;
+	if (!access_platform)
+		pvio_device_withhold(dev, VIRTIO_F_ACCESS_PLATFORM);
+	if (vfu_is_polled(t->vfu))
+		pvio_device_poll_always(dev);
+	*transport = t;
 	return 0;
 
-fini_pci:
-	pci_virtio_fini(&vfu->card);
-free_vfu:
-	free(vfu);
+fini_card:
+	pci_virtio_fini(&t->card);
+free_transport:
+	free(t);
 	return rc;
 }
 
-static int vfu_start(void *transport)
+static void transport_detach(void *transport)
 {
-	struct vfu *vfu = transport;
+	struct vfu_transport *t = transport;
 
-	return pvio_endpoint_open(&vfu->endpoint);
+	vfu_destroy(t->vfu);
+	pci_virtio_fini(&t->card);
+	free(t);
 }
 
-void vfu_session_gone(struct vfu *vfu)
+static int transport_start(void *transport)
 {
-	pvio_done_fn *done = vfu->stop_done;
+	struct vfu_transport *t = transport;
 
-	vfu->stop_done = NULL;
-	pvio_endpoint_again(&vfu->endpoint);
-	if (!done)
-		return;
-	/* Who stops a device resets it, and with it what shows it. */
-	vfu_irqs_review(vfu);
-	pci_reset(&vfu->card.pci, done, vfu->stop_arg);
+	return vfu_start(t->vfu);
 }
 
-static void vfu_stop(void *transport, pvio_done_fn *done, void *arg)
+static void transport_stop(void *transport, pvio_done_fn *done, void *arg)
 {
-	struct vfu *vfu = transport;
+	struct vfu_transport *t = transport;
 
-	pvio_endpoint_close(&vfu->endpoint);
-	vfu->stop_done = done;
-	vfu->stop_arg = arg;
-	if (vfu->session)
-		vfu_session_close(vfu->session);
-	else
-		vfu_session_gone(vfu);
+	vfu_stop(t->vfu, done, arg);
+}
+
+static void transport_notify_queue(void *transport, unsigned int queue)
+{
+	struct vfu_transport *t = transport;
+
+	pci_virtio_notify_queue(&t->card, queue);
+}
+
+static void transport_notify_config(void *transport)
+{
+	struct vfu_transport *t = transport;
+
+	pci_virtio_notify_config(&t->card);
+}
+
+static void transport_describe(void *transport, char *text, size_t size)
+{
+	struct vfu_transport *t = transport;
+
+	vfu_describe(t->vfu, text, size);
 }
 
 static const struct pvio_transport_ops vfu_ops = {
@@ -179,13 +100,13 @@ static const struct pvio_transport_ops vfu_ops = {
 	.name		= "vfio-user",
 	.features	= { PCI_FEATURES },
 	.awaits_memory	= true,
-	.attach		= vfu_attach,
-	.detach		= vfu_detach,
-	.start		= vfu_start,
-	.stop		= vfu_stop,
-	.notify_queue	= vfu_notify_queue,
-	.notify_config	= vfu_notify_config,
-	.describe	= vfu_describe,
+	.attach		= transport_attach,
+	.detach		= transport_detach,
+	.start		= transport_start,
+	.stop		= transport_stop,
+	.notify_queue	= transport_notify_queue,
+	.notify_config	= transport_notify_config,
+	.describe	= transport_describe,
 };
 
 PVIO_PLUGIN(transport, vfio_user, vfu_ops);

@@ -2,7 +2,8 @@
 /*
  * vfio-user.h - the server side of vfio-user, between its files
  *
- *	vfio-user.c	the transport: configuration, life, the core's events
+ *	vfio-user.c	the transport: a virtio device, served so
+ *	server.c	the server of any PCI function: configuration, life
  *	session.c	one connection: its events, its one message at a time,
  *			its end
  *	wire.c		framing
@@ -13,22 +14,21 @@
  *	dma.c		the client's memory
  *	doorbell.c	doorbells that nobody traps
  *
- * The device itself is a PCI function (transports/pci/pci.h), which outlives
- * the client: a session has the client's memory and eventfds, and nothing of
- * what the guest's driver has set up.
+ * What is served is a PCI function (transports/pci/pci.h), which outlives the
+ * client: a session has the client's memory and eventfds, and nothing of what
+ * the guest's driver has set up.
  *
- * All of it runs on the device's control worker, but for the function that an
- * interrupt of a queue calls (vfu_intx_changed).
+ * All of it runs on the function's control worker, but for the function that
+ * an interrupt of a queue calls (vfu_intx_changed).
  *
- * A command whose answer has to wait for the queues' workers keeps the session
- * `busy`: nothing more is read until vfu_message_done().
+ * A command whose answer has to wait for the card keeps the session `busy`:
+ * nothing more is read until vfu_message_done().
  */
 #ifndef PVIO_VFIO_USER_H
 #define PVIO_VFIO_USER_H
 
 #include "core/log.h"
-#include "core/transport.h"
-#include "transports/pci/virtio.h"
+#include "server.h"
 #include "transports/stream/connection.h"
 #include "transports/stream/endpoint.h"
 #include "wire.h"
@@ -84,7 +84,6 @@ struct vfu_dma {
 
 struct vfu_session {
 	struct vfu *vfu;
-	struct pvio_device *dev; /* borrowed */
 	struct pvio_connection connection;
 	struct vfu_wire wire;
 	const struct vfu_row *row; /* of the command being handled */
@@ -117,18 +116,16 @@ struct vfu_intx {
 };
 
 struct vfu {
-	struct pvio_device *dev;     /* borrowed */
-	struct pvio_worker *control; /* borrowed */
-	struct event_base *base;     /* borrowed */
+	struct pvio_pci *pci;	 /* borrowed */
+	struct event_base *base; /* borrowed: of its control worker */
 	struct pvio_log_limit log_limit;
-	struct pci_virtio card;
 
 	/* configuration */
 	uint64_t timeout_ms;
 	enum vfu_doorbell doorbell;
 	struct pvio_endpoint endpoint;
 
-	int doorbell_fd;	  /* poll: the notify page's file; owned, or -1 */
+	int doorbell_fd;	  /* poll: the BAR's file; owned, or -1 */
 	struct event *poll_event; /* owned, or NULL */
 
 	struct vfu_intx intx;
@@ -155,7 +152,7 @@ void vfu_done(void *arg, int rc);
 /* Reply to the command under way.  @fd: borrowed, or -1. */
 void vfu_reply(struct vfu_session *s, const void *payload, size_t len, int fd);
 void vfu_reply_error(struct vfu_session *s, int rc);
-/* vfio-user.c: the session is gone. */
+/* server.c: the session is gone. */
 void vfu_session_gone(struct vfu *vfu);
 
 /* --- messages.c ----------------------------------------------------------- */
