@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 library_sources += \
+	transports/hypercall/bridge.c \
 	transports/hypercall/bus.c \
 	transports/hypercall/calls.c \
 	transports/hypercall/connectors.c \

@@ -301,11 +301,8 @@ void pvio_bus_reset(struct pvio_bus *bus)
 int pvio_bus_set_host(struct pvio_bus *bus, pvio_bus_interrupt_fn *interrupt,
 		      void *arg)
 {
-	unsigned int i;
-
-	for (i = 0; i < BUS_MAX_DEVICES; i++)
-		if (bus->slot[i].state != BUS_SLOT_FREE)
-			return -EBUSY;
+	if (bus->bridge || bus->nr_started > 0)
+		return -EBUSY;
 	bus->interrupt = interrupt;
 	bus->interrupt_arg = arg;
 	return 0;
@@ -345,6 +342,7 @@ static void bus_free(struct pvio_bus *bus)
 {
 	unsigned int i;
 
+	pvio_bus_bridge_destroy(bus->bridge);
 	for (i = 0; i < bus->nr_kicks; i++)
 		pvio_bus_kick_free(bus->kick[i]);
 	pvio_bus_notify_fini(bus);

@@ -16,9 +16,11 @@
 #include "hypercall.h"
 
 #include "core/config.h"
+#include "core/listen.h"
 #include "core/stats.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -67,17 +69,23 @@ static void hypercall_describe(void *transport, char *text, size_t size)
 	struct hypercall *device = transport;
 	struct pvio_bus *bus = device->bus;
 	struct pvio_bus_counters c;
+	int n;
 
 	pvio_bus_count(bus, &c);
-	snprintf(text, size,
-		 "\"bus\": \"%s\", \"number\": %d, \"calls\": %llu, "
-		 "\"doorbells\": %llu, \"kicks\": %llu, \"raised\": %llu, "
-		 "\"coalesced\": %llu, \"interrupts\": %llu",
-		 bus->name, device->slot ? (int)(device->slot - bus->slot) : -1,
-		 (unsigned long long)c.calls, (unsigned long long)c.doorbells,
-		 (unsigned long long)c.kicks, (unsigned long long)c.raised,
-		 (unsigned long long)c.coalesced,
-		 (unsigned long long)c.interrupts);
+	n = snprintf(text, size,
+		     "\"bus\": \"%s\", \"number\": %d, \"calls\": %" PRIu64
+		     ", \"doorbells\": %" PRIu64 ", \"kicks\": %" PRIu64
+		     ", \"raised\": %" PRIu64 ", \"coalesced\": %" PRIu64
+		     ", \"interrupts\": %" PRIu64,
+		     bus->name,
+		     device->slot ? (int)(device->slot - bus->slot) : -1,
+		     c.calls, c.doorbells, c.kicks, c.raised, c.coalesced,
+		     c.interrupts);
+	if (!bus->bridge || n < 0 || (size_t)n + 2 >= size)
+		return;
+	text[n++] = ',';
+	text[n++] = ' ';
+	pvio_bus_bridge_describe(bus->bridge, text + n, size - (size_t)n);
 }
 
 /* --- start, stop ------------------------------------------------------------------- */
@@ -148,8 +156,26 @@ static int hypercall_start(void *transport)
 		kicks_release(device, device->regs.nr_queues);
 		return rc;
 	}
+	if (device->bus->bridge && device->bus->nr_started == 0) {
+		rc = pvio_bus_bridge_start(device->bus->bridge);
+		if (rc < 0) {
+			*device->slot = (struct bus_slot){ .device = NULL };
+			device->slot = NULL;
+			kicks_release(device, device->regs.nr_queues);
+			return rc;
+		}
+	}
+	device->bus->nr_started++;
 	pvio_bus_take_turn(device->bus, &device->start);
 	return 0;
+}
+
+static void stop_reset(void *arg, int rc)
+{
+	struct hypercall *device = arg;
+
+	(void)rc;
+	pvio_registers_reset(&device->regs, device->done, device->done_arg);
 }
 
 /* No worker is in the device on the bus's behalf any more. */
@@ -157,8 +183,12 @@ static void stop_is_done(struct pvio_bus *bus)
 {
 	struct hypercall *device = bus->done_arg;
 
-	pvio_registers_reset(&device->regs, device->done, device->done_arg);
 	pvio_bus_end_turn(bus);
+	/* With the last device the bridge goes: there is nothing behind it. */
+	if (device->is_last)
+		pvio_bus_bridge_stop(bus->bridge, stop_reset, device);
+	else
+		stop_reset(device, 0);
 }
 
 static void stop_run(struct pvio_bus *bus, struct bus_turn *turn)
@@ -181,6 +211,7 @@ static void hypercall_stop(void *transport, pvio_done_fn *done, void *arg)
 
 	device->done = done;
 	device->done_arg = arg;
+	device->is_last = --device->bus->nr_started == 0 && device->bus->bridge;
 	pvio_bus_take_turn(device->bus, &device->stop);
 }
 
@@ -198,24 +229,43 @@ static void hypercall_detach(void *transport)
 	free(device);
 }
 
+/* The bridge is there, as the first device wanted it: what others say of it. */
+static int bridge_keys(struct pvio_config *cfg)
+{
+	int64_t mode, group;
+	uint64_t number = 0;
+
+	if (pvio_config_uint_opt(cfg, "fd", 0, INT32_MAX, &number) < 0 ||
+	    pvio_config_uint_opt(cfg, "timeout_ms", 1, 3600000, &number) < 0)
+		return -EINVAL;
+	return pvio_listen_read_config(cfg, &mode, &group);
+}
+
 static int hypercall_join(struct hypercall *device, struct pvio_config *cfg)
 {
-	const char *name = "";
+	const char *socket = NULL, *name = NULL;
 	uint64_t interrupts = 0;
 	int rc;
 
-	if (pvio_config_string_opt(cfg, "bus", &name) < 0 ||
+	if (pvio_config_string_opt(cfg, "socket", &socket) < 0 ||
+	    pvio_config_string_opt(cfg, "bus", &name) < 0 ||
 	    pvio_config_uint_opt(cfg, "interrupts", 1, BUS_MAX_INTERRUPTS,
 				 &interrupts) < 0)
 		return -EINVAL;
+	if (!name)
+		name = socket ? socket : "";
 	rc = pvio_bus_get(name, pvio_device_control(device->dev),
 			  (unsigned int)interrupts, &device->bus);
 	if (rc == -EINVAL)
-		return pvio_config_error(cfg, "bus",
+		return pvio_config_error(cfg, "type",
 					 "the bus \"%s\" has another control "
 					 "worker, or number of interrupts",
 					 name);
-	return rc;
+	if (rc < 0 || !socket)
+		return rc;
+	if (device->bus->bridge)
+		return bridge_keys(cfg);
+	return pvio_bus_bridge_create(device->bus, cfg);
 }
 
 static int hypercall_attach(struct pvio_device *dev, struct pvio_config *cfg,

@@ -11,6 +11,7 @@
  *	notify.c	notify queues, and interrupts
  *	kick.c		kick queues, and doorbells
  *	connectors.c	how operations arrive from a VMM
+ *	bridge.c	how they arrive from QEMU: a PCI function
  *
  * Three planes, as docs/bus-abi.md has them.  Control is the control worker's,
  * one *turn* at a time: a call, a change of memory, a reset.  A turn may wait
@@ -32,6 +33,7 @@
 #include <pthread.h>
 #include <pvio/bus.h>
 
+struct bus_bridge;
 struct event;
 
 #define BUS_MAX_DEVICES	   256
@@ -156,6 +158,7 @@ struct hypercall {
 	union bus_route *routes; /* [nr_queues + 1], owned; config's last */
 	struct bus_kick **kicks; /* [nr_queues], owned: of their workers */
 	struct bus_turn start, stop;
+	bool is_last; /* that stops: the bridge with it */
 	pvio_done_fn *done; /* of the stop */
 	void *done_arg;
 };
@@ -191,6 +194,8 @@ struct pvio_bus {
 
 	pvio_bus_interrupt_fn *interrupt;
 	void *interrupt_arg;
+	struct bus_bridge *bridge; /* owned, or NULL: the VMM embeds us */
+	unsigned int nr_started;   /* devices */
 
 	struct pvio_list turns; /* waiting */
 	bool is_busy, is_turning;
@@ -308,6 +313,19 @@ enum pvio_bus_op_kind { BUS_OP_NONE, BUS_OP_CALL, BUS_OP_DOORBELL };
 enum pvio_bus_op_kind
 pvio_bus_decode(struct pvio_bus *bus, uint64_t offset, const void *buf,
 		size_t len, uint64_t *arg);
+
+/* --- bridge.c ------------------------------------------------------------------ */
+
+/* Have a bridge, as @cfg says; vfu_create() has the errors. */
+int pvio_bus_bridge_create(struct pvio_bus *bus, struct pvio_config *cfg);
+void pvio_bus_bridge_destroy(struct bus_bridge *bridge); /* stopped, or NULL */
+/* Take a client.  -EBUSY: a stop is under way; -errno. */
+int pvio_bus_bridge_start(struct bus_bridge *bridge);
+/* Let the client go.  Between turns, since it resets the bus. */
+void pvio_bus_bridge_stop(struct bus_bridge *bridge, pvio_done_fn *done,
+			  void *arg);
+void pvio_bus_bridge_describe(const struct bus_bridge *bridge, char *text,
+			      size_t size);
 
 /* --- notify.c ---------------------------------------------------------------- */
 

@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * bridge.c - the bus behind a PCI function, for a VMM that speaks vfio-user
+ *
+ *	BAR 2 of 1234:7076   the window: call, doorbell
+ *	vector n             interrupt n
+ *	the client's memory  that of the bus, and of all its devices
+ *
+ * Stock QEMU has no exit of ours to bring an operation, but it can show a PCI
+ * function.  So this is one connector more, and knows nothing of devices.
+ * While the function may not touch memory (no bus master, or in D3hot), neither
+ * may the bus: its devices are quiet, and calls are not looked at.
+ */
+#include "hypercall.h"
+
+#include "core/config.h"
+#include "core/listen.h"
+#include "transports/vfio-user/server.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#define BRIDGE_BAR_BYTES 4096
+#define BRIDGE_CLASS	 0x088000 /* system peripheral, of no kind */
+#define BRIDGE_REVISION	 1
+
+struct bus_bridge {
+	struct pvio_pci pci;
+	struct vfu *vfu;      /* owned */
+	struct pvio_bus *bus; /* borrowed: we are its */
+	bool is_stopping;
+	pvio_done_fn *stop_done;
+	void *stop_arg;
+	struct bus_call call; /* of the write under way */
+	struct bus_order memory, reset, quiet, loud;
+};
+
+static struct bus_bridge *bridge_of(struct pvio_pci *pci)
+{
+	return pvio_container_of(pci, struct bus_bridge, pci);
+}
+
+/* --- the window ------------------------------------------------------------ */
+
+static void bridge_read(struct pvio_pci *pci, uint64_t offset, void *buf,
+			size_t len)
+{
+	pvio_bus_read(bridge_of(pci)->bus, offset, buf, len);
+}
+
+static void bridge_write(struct pvio_pci *pci, uint64_t offset, const void *buf,
+			 size_t len, pvio_done_fn *done, void *arg)
+{
+	struct bus_bridge *bridge = bridge_of(pci);
+	uint64_t address;
+
+	if (pvio_bus_decode(bridge->bus, offset, buf, len, &address) ==
+	    BUS_OP_CALL)
+		pvio_bus_call_begin(bridge->bus, &bridge->call, address, done,
+				    arg);
+	else
+		done(arg, 0);
+}
+
+static bool bridge_write_fast(struct pvio_pci *pci, uint64_t offset,
+			      const void *buf, size_t len)
+{
+	struct pvio_bus *bus = bridge_of(pci)->bus;
+	uint64_t value;
+
+	if (offset != PVIO_BUS_REG_DOORBELL ||
+	    pvio_bus_decode(bus, offset, buf, len, &value) != BUS_OP_DOORBELL)
+		return false;
+	(void)pvio_bus_doorbell(bus, value);
+	return true;
+}
+
+/* --- state ----------------------------------------------------------------- */
+
+static void bridge_reset(struct pvio_pci *pci, pvio_done_fn *done, void *arg)
+{
+	struct bus_bridge *bridge = bridge_of(pci);
+
+	bridge->reset.done = done;
+	bridge->reset.arg = arg;
+	bridge->reset.has_driver = false;
+	pvio_bus_order_reset(bridge->bus, &bridge->reset);
+}
+
+static void bridge_quiesce(struct pvio_pci *pci, pvio_done_fn *done, void *arg)
+{
+	struct bus_bridge *bridge = bridge_of(pci);
+
+	bridge->quiet.done = done;
+	bridge->quiet.arg = arg;
+	bridge->quiet.is_quiet = true;
+	pvio_bus_order_quiet(bridge->bus, &bridge->quiet);
+}
+
+static void bridge_is_loud(void *arg, int rc)
+{
+	(void)arg;
+	(void)rc;
+}
+
+/* The next of these comes after a quiesce(), whose turn is after ours. */
+static void bridge_unquiesce(struct pvio_pci *pci)
+{
+	struct bus_bridge *bridge = bridge_of(pci);
+
+	bridge->loud.done = bridge_is_loud;
+	bridge->loud.is_quiet = false;
+	pvio_bus_order_quiet(bridge->bus, &bridge->loud);
+}
+
+static void bridge_broken(struct pvio_pci *pci, const char *why)
+{
+	struct pvio_bus *bus = bridge_of(pci)->bus;
+	struct hypercall *device;
+	unsigned int i;
+
+	for (i = 0; i < BUS_MAX_DEVICES; i++) {
+		device = pvio_bus_find(bus, i);
+		if (device)
+			pvio_device_break(device->dev, why);
+	}
+}
+
+static void bridge_set_memory(struct pvio_pci *pci, struct pvio_map *map,
+			      pvio_done_fn *done, void *arg)
+{
+	struct bus_bridge *bridge = bridge_of(pci);
+
+	bridge->memory.done = done;
+	bridge->memory.arg = arg;
+	bridge->memory.map = map;
+	pvio_bus_set_memory(bridge->bus, &bridge->memory);
+}
+
+static const struct pci_card_ops bridge_ops = {
+	.bar		= PVIO_BUS_PCI_BAR,
+	.bar_bytes	= BRIDGE_BAR_BYTES,
+	.read		= bridge_read,
+	.write		= bridge_write,
+	.write_fast	= bridge_write_fast,
+	.reset		= bridge_reset,
+	.quiesce	= bridge_quiesce,
+	.unquiesce	= bridge_unquiesce,
+	.broken		= bridge_broken,
+	.set_memory	= bridge_set_memory,
+};
+
+static const struct pci_card_id bridge_id = {
+	.vendor		  = PVIO_BUS_PCI_VENDOR,
+	.device		  = PVIO_BUS_PCI_DEVICE,
+	.subsystem_vendor = PVIO_BUS_PCI_VENDOR,
+	.subsystem	  = PVIO_BUS_PCI_DEVICE,
+	.class		  = BRIDGE_CLASS,
+	.revision	  = BRIDGE_REVISION,
+};
+
+/* --- life ------------------------------------------------------------------ */
+
+static void bridge_interrupt(void *arg, unsigned int number)
+{
+	struct bus_bridge *bridge = arg;
+
+	pvio_msix_fire(&bridge->pci.msix, number);
+}
+
+int pvio_bus_bridge_create(struct pvio_bus *bus, struct pvio_config *cfg)
+{
+	struct bus_bridge *bridge;
+	int rc;
+
+	bridge = calloc(1, sizeof(*bridge));
+	if (!bridge)
+		return -ENOMEM;
+	bridge->bus = bus;
+	rc = pci_init(&bridge->pci, &bridge_ops, &bridge_id, bus->name,
+		      bus->control, bus->nr_notify);
+	if (rc < 0)
+		goto free_bridge;
+	rc = vfu_create(&bridge->pci, cfg, &bridge->vfu);
+	if (rc < 0)
+		goto fini_pci;
+	bus->interrupt = bridge_interrupt;
+	bus->interrupt_arg = bridge;
+	bus->is_quiet = true; /* no bus master yet */
+	bus->bridge = bridge;
+	return 0;
+
+fini_pci:
+	pci_fini(&bridge->pci);
+free_bridge:
+	free(bridge);
+	return rc;
+}
+
+void pvio_bus_bridge_destroy(struct bus_bridge *bridge)
+{
+	if (!bridge)
+		return;
+	vfu_destroy(bridge->vfu);
+	pci_fini(&bridge->pci);
+	free(bridge);
+}
+
+int pvio_bus_bridge_start(struct bus_bridge *bridge)
+{
+	return bridge->is_stopping ? -EBUSY : vfu_start(bridge->vfu);
+}
+
+static void bridge_is_stopped(void *arg, int rc)
+{
+	struct bus_bridge *bridge = arg;
+
+	bridge->is_stopping = false;
+	bridge->stop_done(bridge->stop_arg, rc);
+}
+
+void pvio_bus_bridge_stop(struct bus_bridge *bridge, pvio_done_fn *done,
+			  void *arg)
+{
+	bridge->is_stopping = true;
+	bridge->stop_done = done;
+	bridge->stop_arg = arg;
+	vfu_stop(bridge->vfu, bridge_is_stopped, bridge);
+}
+
+void pvio_bus_bridge_describe(const struct bus_bridge *bridge, char *text,
+			      size_t size)
+{
+	vfu_describe(bridge->vfu, text, size);
+}
