@@ -20,6 +20,8 @@ pviod_SOURCES = \
 	tools/pviod/main.c \
 	tools/pviod/plan.c \
 	tools/pviod/plan.h \
+	tools/pviod/plug.c \
+	tools/pviod/plug.h \
 	tools/pviod/serve.c \
 	tools/pviod/serve.h \
 	tools/pviod/sockets.c \

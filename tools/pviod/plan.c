@@ -290,7 +290,8 @@ static int plan_read_units(struct plan *plan)
 /* All that a unit's process depends on, as one text. */
 static char *plan_unit_text(const struct plan_unit *unit)
 {
-	char *all = NULL, *text;
+	struct plan_device *dev;
+	char *all = NULL;
 	size_t size;
 	unsigned int i;
 	FILE *f;
@@ -300,11 +301,11 @@ static char *plan_unit_text(const struct plan_unit *unit)
 		return NULL;
 	fprintf(f, "workers %u\n", unit->workers);
 	for (i = 0; i < unit->nr_devices; i++) {
-		text = pvio_config_text(unit->devices[i]->cfg);
-		if (!text)
+		dev = unit->devices[i];
+		dev->text = pvio_config_text(dev->cfg);
+		if (!dev->text)
 			break;
-		fprintf(f, "%s %s\n", unit->devices[i]->name, text);
-		free(text);
+		fprintf(f, "%s %s\n", dev->name, dev->text);
 	}
 	if (fclose(f) != 0 || i < unit->nr_devices) {
 		free(all);
@@ -407,6 +408,8 @@ void plan_destroy(struct plan *plan)
 		free(plan->units[i].text);
 		free(plan->units[i].devices);
 	}
+	for (i = 0; plan->devices && i < plan->nr_devices; i++)
+		free(plan->devices[i].text);
 	free(plan->units);
 	free(plan->devices);
 	pvio_config_close(plan->file);

@@ -29,6 +29,7 @@ struct plan_device {
 	int64_t socket_mode, socket_group; /* -1: as it comes */
 	struct pvio_config *cfg;
 	struct pvio_config *transport_cfg;
+	char *text; /* owned: all that it depends on */
 	const struct plan_unit *unit;
 };
 

@@ -10,6 +10,9 @@
  *
  *	{"id": 7, "command": "stats", "device": "disk0"}
  *	{"id": 7, "result": {...}}  or  {"id": 7, "error": "why not"}
+ *
+ * Devices that come and go (plug.c) are seen to between two runs of the control
+ * worker: who destroys one has to turn that worker until its requests are done.
  */
 #include <errno.h>
 #include <signal.h>
@@ -38,8 +41,10 @@ struct serve {
 	struct pvio_device **devices; /* owned */
 	unsigned int nr_devices;
 	struct lines *link; /* owned */
-	struct event *deadline;
+	struct json_object *plugs; /* owned: an array of requests, or NULL */
 };
+
+static volatile sig_atomic_t serve_is_over; /* SIGTERM, or nobody to serve for */
 
 /* --- what the supervisor asks --------------------------------------------- */
 
@@ -87,9 +92,30 @@ static void serve_command(struct pvio_device *dev, const char *command,
 			       json_object_new_string(answer));
 }
 
+static void serve_answer(struct serve *s, struct json_object *request,
+			 struct json_object *reply)
+{
+	struct json_object *id;
+
+	if (json_object_object_get_ex(request, "id", &id))
+		json_object_object_add(reply, "id", json_object_get(id));
+	lines_send(s->link, json_object_to_json_string_ext(
+				    reply, JSON_C_TO_STRING_PLAIN));
+	json_object_put(reply);
+}
+
+/* Later, when the control worker is between two runs. */
+static void serve_defer(struct serve *s, struct json_object *request)
+{
+	if (!s->plugs)
+		s->plugs = json_object_new_array();
+	json_object_array_add(s->plugs, json_object_get(request));
+	pvio_worker_break(s->control);
+}
+
 static void serve_on_line(void *arg, char *line, size_t bytes)
 {
-	struct json_object *request, *reply, *id;
+	struct json_object *request, *reply;
 	struct serve *s = arg;
 	struct pvio_device *dev;
 	const char *command;
@@ -97,10 +123,14 @@ static void serve_on_line(void *arg, char *line, size_t bytes)
 	request = link_parse(line, bytes);
 	if (!request)
 		return;
-	reply = json_object_new_object();
-	if (json_object_object_get_ex(request, "id", &id))
-		json_object_object_add(reply, "id", json_object_get(id));
 	command = link_string(request, "command");
+	if (command && (strcmp(command, "plug") == 0 ||
+			strcmp(command, "unplug") == 0)) {
+		serve_defer(s, request);
+		json_object_put(request);
+		return;
+	}
+	reply = json_object_new_object();
 	dev = serve_find(s, link_string(request, "device"));
 	if (!dev || !command)
 		json_object_object_add(
@@ -113,9 +143,7 @@ static void serve_on_line(void *arg, char *line, size_t bytes)
 	else
 		serve_command(dev, command, link_string(request, "argument"),
 			      reply);
-	lines_send(s->link, json_object_to_json_string_ext(
-				    reply, JSON_C_TO_STRING_PLAIN));
-	json_object_put(reply);
+	serve_answer(s, request, reply);
 	json_object_put(request);
 }
 
@@ -125,6 +153,7 @@ static void serve_on_end(void *arg, const char *why)
 	struct serve *s = arg;
 
 	pvio_log(PVIO_LOG_WARNING, "%s: supervisor: %s", s->unit->name, why);
+	serve_is_over = 1;
 	pvio_worker_break(s->control);
 }
 
@@ -197,11 +226,100 @@ static int serve_start(struct serve *s)
 	return rc;
 }
 
+/* --- while it serves ------------------------------------------------------- */
+
+static int serve_plug(struct serve *s, const char *name, const char *config)
+{
+	struct pvio_config_file *file;
+	struct pvio_device **devices;
+	int rc;
+
+	devices = realloc(s->devices,
+			  (s->nr_devices + 2) * sizeof(*s->devices));
+	if (!devices)
+		return -ENOMEM;
+	s->devices = devices;
+	rc = pvio_config_parse(name, config, &file);
+	if (rc < 0)
+		return rc;
+	rc = pvio_device_create_from(name, pvio_config_root(file), s->control,
+				     s->workers, s->nr_workers,
+				     &devices[s->nr_devices]);
+	pvio_config_close(file);
+	if (rc < 0)
+		return rc;
+	rc = pvio_device_start(devices[s->nr_devices]);
+	if (rc < 0)
+		pvio_device_destroy(devices[s->nr_devices]);
+	else
+		s->nr_devices++;
+	return rc;
+}
+
+static int serve_unplug(struct serve *s, const char *name)
+{
+	struct pvio_device *dev = serve_find(s, name);
+	unsigned int i = 0;
+
+	if (!dev)
+		return -ENOENT;
+	while (s->devices[i] != dev)
+		i++;
+	s->nr_devices--;
+	memmove(&s->devices[i], &s->devices[i + 1],
+		(s->nr_devices - i) * sizeof(*s->devices));
+	pvio_device_destroy(dev);
+	return 0;
+}
+
+static void serve_do_plug(struct serve *s, struct json_object *request)
+{
+	struct json_object *reply = json_object_new_object();
+	const char *command = link_string(request, "command");
+	const char *name = link_string(request, "device");
+	const char *config = link_string(request, "config");
+	char answer[256];
+	int rc = -EINVAL;
+
+	if (name && strcmp(command, "unplug") == 0)
+		rc = serve_unplug(s, name);
+	else if (name && config)
+		rc = serve_plug(s, name, config);
+	snprintf(answer, sizeof(answer), "%s: %s", command, strerror(-rc));
+	json_object_object_add(reply, rc < 0 ? "error" : "result",
+			       json_object_new_string(rc < 0 ? answer
+							     : "done"));
+	serve_answer(s, request, reply);
+}
+
+static void serve_do_plugs(struct serve *s)
+{
+	struct json_object *plugs = s->plugs;
+	size_t i;
+
+	/* More may come while a device's last requests are waited for. */
+	s->plugs = NULL;
+	for (i = 0; i < json_object_array_length(plugs); i++)
+		serve_do_plug(s, json_object_array_get_idx(plugs, i));
+	json_object_put(plugs);
+}
+
+/* Until it is told to end: what else breaks the loop are requests. */
+static void serve_run(struct serve *s)
+{
+	while (!serve_is_over) {
+		pvio_worker_run(s->control);
+		while (s->plugs && !serve_is_over)
+			serve_do_plugs(s);
+	}
+}
+
 static void serve_destroy(struct serve *s)
 {
 	while (s->nr_devices > 0)
 		pvio_device_destroy(s->devices[--s->nr_devices]);
 	lines_destroy(s->link);
+	json_object_put(s->plugs);
 	while (s->nr_workers > 0)
 		pvio_worker_destroy(s->workers[--s->nr_workers]);
 	pvio_worker_destroy(s->control);
@@ -222,6 +340,7 @@ static struct pvio_worker *serve_control; /* for the signal's handler */
 static void serve_on_term(int signal)
 {
 	(void)signal;
+	serve_is_over = 1;
 	pvio_worker_break(serve_control);
 }
 
@@ -251,7 +370,7 @@ int serve(const struct plan_unit *unit, const struct sockets *sockets, int link)
 	serve_control = s.control;
 	sigaction(SIGTERM, &term, NULL);
 	lines_send(s.link, "{\"ready\":true}");
-	pvio_worker_run(s.control);
+	serve_run(&s);
 destroy:
 	/* A second SIGTERM must not find a worker that is gone. */
 	signal(SIGTERM, SIG_IGN);

@@ -27,6 +27,7 @@
 
 #include "core/log.h"
 #include "link.h"
+#include "plug.h"
 #include "serve.h"
 #include "supervisor.h"
 #include "tools/common/systemd.h"
@@ -147,6 +148,7 @@ static void supervisor_adopt(struct supervisor *s, struct plan *plan)
 		if (!same)
 			pvio_log(PVIO_LOG_INFO, "%s: %s", unit->name,
 				 now ? "has changed" : "is removed");
+		same = same || (now && unit->plan && plug_apply(unit, now));
 		unit->plan = now;
 		if (!same)
 			unit_stop(unit);
