@@ -42,3 +42,21 @@ guest_sources += \
 	$(NULL)
 
 include $(srcdir)/guest/baremetal/local.mk
+
+# The Linux driver of the bus, which Linux's build system builds.
+EXTRA_DIST += \
+	guest/linux/Kbuild \
+	guest/linux/Makefile \
+	guest/linux/bus.c \
+	guest/linux/call.c \
+	guest/linux/connector.c \
+	guest/linux/counters.c \
+	guest/linux/events.c \
+	guest/linux/main.c \
+	guest/linux/pci.c \
+	guest/linux/platform.c \
+	guest/linux/pvio_bus.h \
+	guest/linux/queue.c \
+	guest/linux/signal.c \
+	guest/linux/virtio.c \
+	$(NULL)

@@ -63,6 +63,9 @@ if [ -z "${PVIO_TEST_INSIDE-}" ]; then
 	case ${needs_sid-}$qemu_of$kernel_of in
 	*1* | *sid*) "$here/fetch-sid" "$PVIO_CACHE" || : ;;
 	esac
+	for k in ${needs_module-}; do
+		"$here/fetch-headers" "$PVIO_CACHE" "$k" || :
+	done
 	spaces=(--net --pid --mount --fork --kill-child --mount-proc)
 	[ "$(id -u)" = 0 ] || spaces+=(--user --map-root-user)
 	unshare "${spaces[@]}" true 2>/dev/null ||
@@ -282,6 +285,14 @@ kernel_get()
 	kmods=$(echo "$dir"/lib/modules/*)
 }
 
+# module_get: sets $guest_module, guest/linux built for the guest's kernel, which
+# its initramfs has then in /modules
+module_get()
+{
+	guest_module=$("$here/build-module" "$PVIO_CACHE" "$kernel_of") ||
+		skip "no module: see fetch-headers and build-module"
+}
+
 # sid_get: sets $sid, a tree of Debian unstable
 sid_get()
 {
@@ -376,8 +387,9 @@ initramfs()
 		initramfs_base "$base" "$kmods" irqbypass ccp kvm kvm-amd tun
 		;;
 	esac
-	mkdir -p "$2.root"
+	mkdir -p "$2.root/modules"
 	cp "$2.steps" "$2.root/steps"
+	[ -z "${guest_module-}" ] || cp "$guest_module" "$2.root/modules/"
 	cpio_of "$2.root" "$2.cpio"
 	cat "$base" "$2.cpio" >"$2.initrd"
 	rm -rf "$2.root" "$2.cpio"

@@ -6,6 +6,7 @@
 guest_tests = \
 	tests/guests/baremetal-qemu.sh \
 	tests/guests/boot.sh \
+	tests/guests/bus.sh \
 	tests/guests/doorbell.sh \
 	tests/guests/uml.sh \
 	tests/guests/qemu-disk.sh \
@@ -33,7 +34,9 @@ EXTRA_DIST += \
 	tests/guests/README.md \
 	tests/guests/bars-guest.c \
 	tests/guests/boot-sector.S \
+	tests/guests/build-module \
 	tests/guests/demo.sh \
+	tests/guests/fetch-headers \
 	tests/guests/fetch-kernel \
 	tests/guests/fetch-sid \
 	tests/guests/guest-init.sh \
