@@ -18,7 +18,9 @@
  *	port 0xcf8   PCI configuration mechanism 1, if there is PCI
  *
  * Devices on register pages stand on the command line as Linux has them:
- * virtio_mmio.device=BYTES@ADDRESS:IRQ.
+ * virtio_mmio.device=BYTES@ADDRESS:IRQ.  pvio's bus is found by CPUID (see
+ * connector.c), and the I/O APIC's input of its first interrupt, which others
+ * follow, is there as pvio_bus.irq=N.
  */
 #ifndef PVIO_BAREMETAL_BOOT_H
 #define PVIO_BAREMETAL_BOOT_H

@@ -109,7 +109,8 @@ void bare_message_attach(struct bare_handler *handler, uint64_t *address,
 	*data = next_message++;
 }
 
-void bare_line_attach(struct bare_handler *handler, unsigned int input)
+static void ioapic_attach(struct bare_handler *handler, unsigned int input,
+			  uint32_t trigger)
 {
 	uint32_t id = bare_read32(lapic_register(LAPIC_ID)) >> 24;
 	unsigned int vector = VECTOR_LINES + input;
@@ -118,7 +119,17 @@ void bare_line_attach(struct bare_handler *handler, unsigned int input)
 		bare_fail("interrupt line %u does not exist", input);
 	handler_add(handler, vector);
 	ioapic_write(IOAPIC_ENTRY + 2 * input + 1, id << 24);
-	ioapic_write(IOAPIC_ENTRY + 2 * input, vector | IOAPIC_LEVEL);
+	ioapic_write(IOAPIC_ENTRY + 2 * input, vector | trigger);
+}
+
+void bare_line_attach(struct bare_handler *handler, unsigned int input)
+{
+	ioapic_attach(handler, input, IOAPIC_LEVEL);
+}
+
+void bare_edge_attach(struct bare_handler *handler, unsigned int input)
+{
+	ioapic_attach(handler, input, 0);
 }
 
 /* From start.S, interrupts off. */

@@ -26,6 +26,8 @@ void bare_message_attach(struct bare_handler *handler, uint64_t *address,
 			 uint32_t *data);
 /* Call @handler when @input of the I/O APIC is high; level triggered. */
 void bare_line_attach(struct bare_handler *handler, unsigned int input);
+/* The same when @input rises; edge triggered. */
+void bare_edge_attach(struct bare_handler *handler, unsigned int input);
 
 /*
  * Sleep until @is_done(arg) says true, looking after each interrupt.  No

@@ -4,6 +4,8 @@
 # a program under an operating system (CFLAGS, sanitizers) is not for this one.
 baremetal_sources = \
 	guest/baremetal/block.c \
+	guest/baremetal/bus.c \
+	guest/baremetal/connector.c \
 	guest/baremetal/interrupt.c \
 	guest/baremetal/main.c \
 	guest/baremetal/mmio.c \
@@ -17,6 +19,7 @@ baremetal_sources = \
 
 baremetal_headers = \
 	guest/baremetal/boot.h \
+	guest/baremetal/connector.h \
 	guest/baremetal/interrupt.h \
 	guest/baremetal/runtime.h \
 	guest/baremetal/vectors.h \
@@ -36,6 +39,7 @@ baremetal_shared_headers = \
 	core/virtio.h \
 	guest/ring-impl.h \
 	guest/ring.h \
+	include/pvio/bus-abi.h \
 	$(NULL)
 
 EXTRA_DIST += $(baremetal_sources) $(baremetal_headers)
@@ -43,7 +47,7 @@ EXTRA_DIST += $(baremetal_sources) $(baremetal_headers)
 baremetal_cflags = $(WARN_CFLAGS) -Os -g -m64 -ffreestanding -mno-red-zone \
 	-mgeneral-regs-only -fno-pic -fno-pie -fno-stack-protector \
 	-fno-asynchronous-unwind-tables -fcf-protection=none \
-	-D_GNU_SOURCE -I$(srcdir)
+	-D_GNU_SOURCE -I$(srcdir) -I$(srcdir)/include
 baremetal_ldflags = -nostdlib -static -Wl,-e,start \
 	-Wl,-Ttext-segment=0x100000 -Wl,-z,max-page-size=4096 \
 	-Wl,--build-id=none

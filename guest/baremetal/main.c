@@ -2,9 +2,10 @@
 /*
  * main.c - a guest that tries a disk and a network card, and says how it went
  *
- *	bus=pci|mmio  irq=msix|line  ring=split|packed  event=1  indirect=1
+ *	bus=pci|mmio|pvio  irq=msix|line  ring=split|packed  event=1  indirect=1
  *	disk=write|read  seed=N  depth=N  wait=interrupt  net=ask|answer
  *	frames=N
+ *	on pvio's bus: irq=signal|direct  kick=signal|direct
  *
  * on the command line, in any order.  The devices tried are those named; the
  * last line is "ok" and the VM's exit status 0, or "not ok" and why, and 1.
@@ -42,25 +43,34 @@ static uint64_t main_features(const struct boot_info *boot)
 	return features;
 }
 
+static struct bare_device *main_find(const struct boot_info *boot,
+				     unsigned int id)
+{
+	const char *bus = bare_option(boot, "bus");
+
+	if (bare_option_is(bus, "mmio"))
+		return bare_mmio_find(boot, id);
+	if (bare_option_is(bus, "pvio"))
+		return bare_bus_find(boot, id);
+	return bare_pci_find(boot, id);
+}
+
 void bare_main(const struct boot_info *boot)
 {
 	unsigned int tried = 0;
-	bool by_mmio;
 	size_t i;
 
 	if (boot->magic != BOOT_MAGIC)
 		bare_exit(1);
 	bare_memory_init(boot);
 	bare_interrupt_init();
-	by_mmio = bare_option_is(bare_option(boot, "bus"), "mmio");
 	for (i = 0; i < pvio_array_size(bare_tests); i++) {
 		const struct bare_test *test = &bare_tests[i];
 		struct bare_device *dev;
 
 		if (!bare_option(boot, test->option))
 			continue;
-		dev = by_mmio ? bare_mmio_find(boot, test->id)
-			      : bare_pci_find(boot, test->id);
+		dev = main_find(boot, test->id);
 		if (!dev)
 			bare_fail("%s: there is no such device", test->option);
 		bare_device_negotiate(dev,
@@ -70,6 +80,7 @@ void bare_main(const struct boot_info *boot)
 	}
 	if (tried == 0)
 		bare_fail("nothing to do: name a device");
+	bare_bus_report();
 	bare_print("ok\n");
 	bare_exit(0);
 }

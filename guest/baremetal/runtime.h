@@ -90,5 +90,6 @@ static inline uint32_t bare_in32(uint16_t port)
 BARE_ACCESSORS(8, "b", "=q", "q")
 BARE_ACCESSORS(16, "w", "=r", "r")
 BARE_ACCESSORS(32, "l", "=r", "r")
+BARE_ACCESSORS(64, "q", "=r", "r")
 
 #endif

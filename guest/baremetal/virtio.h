@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * virtio.h - a virtio device, over PCI or a register page, and its queues
+ * virtio.h - a virtio device, over PCI, a register page or pvio's bus, and its
+ * queues
  *
  *	pci.c, mmio.c   find the device, its registers, its interrupts
+ *	bus.c           the same, where it has neither; connector.c beneath it
  *	virtqueue.c     bring it up; rings are those of guest/ring.h
  *	block.c, net.c  what is asked of it
  */
@@ -58,6 +60,10 @@ struct bare_device *bare_pci_find(const struct boot_info *boot,
 				  unsigned int id);
 struct bare_device *bare_mmio_find(const struct boot_info *boot,
 				   unsigned int id);
+struct bare_device *bare_bus_find(const struct boot_info *boot,
+				  unsigned int id);
+/* What came to pass on the bus, if there was one, on the console. */
+void bare_bus_report(void);
 
 /* Negotiate @want, as far as offered, and VERSION_1; not yet DRIVER_OK. */
 void bare_device_negotiate(struct bare_device *dev, uint64_t want);
