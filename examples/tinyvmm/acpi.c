@@ -2,7 +2,8 @@
 /*
  * acpi.c - what Linux is told of the machine
  *
- *	RSDP -> XSDT -> FADT -> DSDT   console, PCI bus, register pages, S5
+ *	RSDP -> XSDT -> FADT -> DSDT   console, S5; PCI bus, register pages, or
+ *	                               pvio's bus
  *	             -> MADT           processors and I/O APIC
  *
  * "Hardware-reduced" ACPI: there is no power-management hardware, only a port
@@ -11,6 +12,8 @@
  * or 0x12 is the length of what they begin, from itself on.
  */
 #include "tinyvmm.h"
+
+#include <pvio/bus-abi.h>
 
 #include <string.h>
 
@@ -43,6 +46,13 @@ static uint8_t checksum(const uint8_t *data, size_t len)
 	while (len--)
 		sum -= *data++;
 	return sum;
+}
+
+/* The length, in two bytes, of what begins at @start and ends here. */
+static void close_package(uint8_t *start)
+{
+	start[0] = 0x40 | ((out - start) & 15);
+	start[1] = (out - start) >> 4;
 }
 
 static uint8_t *table_open(const char *signature, uint8_t revision)
@@ -116,6 +126,41 @@ static void put_register_page(unsigned int i)
 	PUT("\x79\x00");			/* } } */
 }
 
+/* pvio's bus: the window of its registers, if any, and its interrupts. */
+static void put_hypercall_bus(enum bus_kind bus)
+{
+	uint8_t *device, *buffer, *start;
+	unsigned int i;
+
+	PUT("\x5b\x82");			/* Device (PVIO) { */
+	device = out;
+	PUT("..PVIO\x08_HID\x0dPVIO0001\0"	/* Name (_HID, "PVIO0001") */
+	    "\x08_UID\0"			/* Name (_UID, 0) */
+	    "\x08_CRS\x11");			/* Name (_CRS, Resource... { */
+	buffer = out;
+	PUT("..\x0a.");
+	start = out;
+	if (bus == BUS_PVIO_PIO) {
+		PUT("\x47\x01");		/* IO (...) */
+		put_int(HYPERCALL_PORT, 2);
+		put_int(HYPERCALL_PORT, 2);
+		put_int(1, 1);
+		put_int(PVIO_BUS_REG_BYTES, 1);
+	} else if (bus == BUS_PVIO_MMIO || bus == BUS_PVIO_HYPERV) {
+		PUT("\x86\x09\0\1");		/* Memory32Fixed (...) */
+		put_int(MMIO_WINDOW, 4);
+		put_int(PVIO_BUS_REG_BYTES, 4);
+	}
+	for (i = 0; i < NR_HYPERCALL_GSIS; i++) {
+		PUT("\x89\x06\0\x03\x01");	/* Interrupt (Edge, High) */
+		put_int(HYPERCALL_GSI + i, 4);
+	}
+	PUT("\x79\x00");			/* } } */
+	start[-1] = out - start;
+	close_package(buffer);
+	close_package(device);
+}
+
 static uint64_t build_dsdt(struct vm *vm)
 {
 	uint8_t *table = table_open("DSDT", 2), *scope;
@@ -126,12 +171,13 @@ static uint64_t build_dsdt(struct vm *vm)
 	scope = out;
 	PUT("..\\_SB_");
 	put_console();
-	if (!cards_are_mmio())
+	if (vm->bus == BUS_PCI)
 		put_pci_bus();
-	for (i = 0; cards_are_mmio() && i < cards_count(); i++)
+	for (i = 0; vm->bus == BUS_MMIO && i < cards_count(); i++)
 		put_register_page(i);
-	scope[0] = 0x40 | ((out - scope) & 15);	/* a length of two bytes */
-	scope[1] = (out - scope) >> 4;
+	if (hypercall_is_bus(vm->bus))
+		put_hypercall_bus(vm->bus);
+	close_package(scope);
 	return table_close(vm, table);
 }
 

@@ -125,7 +125,7 @@ static void load_elf(struct vm *vm, const struct boot *boot)
 		.magic = BOOT_MAGIC, .bytes = sizeof(*info),
 		.memory_bytes = vm->ram_bytes, .cmdline = CMDLINE_AT,
 		.pci_window = PCI_WINDOW,
-		.pci_window_bytes = cards_are_mmio() ? 0 : PCI_WINDOW_BYTES,
+		.pci_window_bytes = vm->bus == BUS_PCI ? PCI_WINDOW_BYTES : 0,
 	};
 	vm_enter(vm, elf->e_entry, PARAMS_AT);
 }

@@ -41,6 +41,7 @@ static struct slot {
 	void *arg;
 } slots[NR_SLOTS] = { { host_bridge, NULL } }; /* fixed once CPUs run */
 static _Atomic uint32_t config_address; /* port 0xcf8 */
+static struct range ports; /* fixed once CPUs run */
 
 void bus_map(uint64_t address, uint64_t bytes, bus_fn *fn, void *arg,
 	     unsigned int part)
@@ -92,6 +93,11 @@ void bus_plug(unsigned int slot, bus_fn *fn, void *arg)
 	slots[slot] = (struct slot){ fn, arg };
 }
 
+void bus_map_ports(uint16_t port, uint16_t nr, bus_fn *fn, void *arg)
+{
+	ports = (struct range){ port, nr, fn, arg, 0 };
+}
+
 /* Port 0xcf8 has enable bit, bus, slot, function and register; 0xcfc the data
  * (PCI Local Bus 3.0, 3.2.2.3.2). */
 static void config_access(unsigned int byte, void *data, size_t len,
@@ -124,6 +130,9 @@ void bus_io(struct vm *vm, uint16_t port, void *data, size_t len, bool is_write)
 			serial_write(vm, port - SERIAL_PORT, *byte);
 		else
 			*byte = serial_read(vm, port - SERIAL_PORT);
+	} else if (port - ports.address < ports.bytes) {
+		ports.fn(ports.arg, 0, port - ports.address, data, len,
+			 is_write);
 	} else if (is_write && port == POWER_PORT) {
 		vm_end(vm, 0);
 	} else if (is_write && port == EXIT_PORT) {

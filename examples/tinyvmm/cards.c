@@ -9,11 +9,13 @@
  *	kicks       virtual CPU -> ioeventfd -> the worker "queues"
  *	interrupts  the worker "queues" -> irqfd -> virtual CPU
  *
- * After its driver has set it up a card costs no exit to this program: the
+ * On pvio's bus, hypercall.c does the latter three for all of them.  After its
+ * driver has set it up a card costs no exit to this program: the
  * counters say so (--stats).
  */
 #include "tinyvmm.h"
 
+#include <pvio/bus.h>
 #include <pvio/kvm.h>
 #include <pvio/memory.h>
 #include <pvio/mmio.h>
@@ -34,7 +36,7 @@ struct card {
 	char name[16];
 	unsigned int index;
 	struct pvio_device *dev;
-	struct pvio_pci *pci;	/* one of these two */
+	struct pvio_pci *pci;	/* one of these two, or none on pvio's bus */
 	struct pvio_mmio *mmio;
 	struct pvio_doorbell doorbells[NR_QUEUES_MAX];
 	unsigned int nr_queues;
@@ -143,6 +145,7 @@ static void card_msix_changed(void *arg, unsigned int vector,
 void cards_create(struct vm *vm, const struct cards_options *o)
 {
 	options = *o;
+	vm->bus = o->bus;
 	if (pvio_worker_create("control", &control) < 0 ||
 	    pvio_worker_create("queues", &queues) < 0 ||
 	    pvio_memory_create(&memory) < 0 ||
@@ -202,6 +205,18 @@ static void card_plug_mmio(struct card *card)
 	card_bind(card, 0, address, true);
 }
 
+/* All cards are on one bus, which came to be with the first. */
+static void card_plug_hypercall(struct card *card)
+{
+	struct pvio_bus *bus = pvio_bus_of(card->dev);
+
+	if (card->index != 0)
+		return;
+	if (pvio_bus_set_memory_list(bus, memory) < 0)
+		die("the bus cannot have the guest's memory");
+	hypercall_plug(card->vm, bus);
+}
+
 /* INTx, or the only interrupt of a register page: a line that stays up until
  * the guest's handler has been there. */
 static void card_connect_line(struct card *card)
@@ -220,6 +235,21 @@ static void card_connect_line(struct card *card)
 	close(resample);
 }
 
+/* The "transport" of pvio.conf(5). */
+static const char *transport_of(enum bus_kind bus)
+{
+	static char text[80];
+
+	if (hypercall_is_bus(bus))
+		snprintf(text, sizeof(text), "type = \"hypercall\"; "
+			 "bus = \"guest\"; interrupts = %d;",
+			 NR_HYPERCALL_GSIS);
+	else
+		snprintf(text, sizeof(text), "type = \"%s\";",
+			 bus == BUS_MMIO ? "mmio" : "pci");
+	return text;
+}
+
 void cards_add(struct vm *vm, const char *model, const char *what)
 {
 	struct card *card = &cards[nr_cards];
@@ -232,8 +262,8 @@ void cards_add(struct vm *vm, const char *model, const char *what)
 	card->index = nr_cards++;
 	snprintf(card->name, sizeof(card->name), "%s%u", model, card->index);
 	len = snprintf(config, sizeof(config),
-		       "model = \"%s\"; transport = { type = \"%s\"; };\n",
-		       model, options.is_mmio ? "mmio" : "pci");
+		       "model = \"%s\"; transport = { %s };\n",
+		       model, transport_of(vm->bus));
 	len += snprintf(config + len, sizeof(config) - len,
 			*what == '\0' || strchr(what, '=') ? "%s" :
 			!strcmp(model, "block") ?
@@ -245,9 +275,13 @@ void cards_add(struct vm *vm, const char *model, const char *what)
 	if (pvio_device_create(card->name, config, control, &queues, 1,
 			       &card->dev) < 0)
 		exit(1); /* pvio has said why */
+	if (hypercall_is_bus(vm->bus)) {
+		card_plug_hypercall(card);
+		return;
+	}
 	if (pvio_device_set_memory_list(card->dev, memory) < 0)
 		die("%s: cannot have the guest's memory", card->name);
-	if (options.is_mmio) {
+	if (vm->bus == BUS_MMIO) {
 		card->mmio = pvio_mmio_of(card->dev);
 		card_plug_mmio(card);
 	} else {
@@ -264,6 +298,8 @@ void cards_start(void)
 	for (i = 0; i < nr_cards; i++)
 		if (pvio_device_start(cards[i].dev) < 0)
 			die("%s does not start", cards[i].name);
+	if (nr_cards && hypercall_is_bus(options.bus) && !options.no_ioeventfd)
+		hypercall_bind(cards[0].vm);
 	/* Whatever the guest does, these two do their part of it. */
 	if (pvio_worker_start(control) < 0 || pvio_worker_start(queues) < 0)
 		die("no threads");
@@ -283,11 +319,6 @@ void cards_destroy(void)
 unsigned int cards_count(void)
 {
 	return nr_cards;
-}
-
-bool cards_are_mmio(void)
-{
-	return options.is_mmio;
 }
 
 void cards_print_stats(void)

@@ -10,6 +10,7 @@ examples_tinyvmm_tinyvmm_SOURCES = \
 	examples/tinyvmm/boot.c \
 	examples/tinyvmm/bus.c \
 	examples/tinyvmm/cards.c \
+	examples/tinyvmm/hypercall.c \
 	examples/tinyvmm/main.c \
 	examples/tinyvmm/run.c \
 	examples/tinyvmm/serial.c \

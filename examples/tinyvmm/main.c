@@ -7,7 +7,8 @@
  *
  *	--mem SIZE	256M
  *	--cpus N	1
- *	--bus BUS	of all devices: pci (default) or mmio
+ *	--bus BUS	of all devices: pci (default), mmio, or pvio's own, with
+ *			doorbells by pvio-pio, -mmio, -msr, -xen or -hyperv
  *	--disk WHAT	a file, or a fragment of pvio.conf(5), such as
  *			'backend = { type = "null"; }; queues = 2;'
  *	--net WHAT	a type of backend, or a fragment, such as
@@ -83,6 +84,25 @@ static uint64_t parse_number(const char *text, uint64_t min, uint64_t max)
 	return n;
 }
 
+static enum bus_kind parse_bus(const char *text)
+{
+	static const char *const names[] = {
+		[BUS_PCI] = "pci",
+		[BUS_MMIO] = "mmio",
+		[BUS_PVIO_PIO] = "pvio-pio",
+		[BUS_PVIO_MMIO] = "pvio-mmio",
+		[BUS_PVIO_MSR] = "pvio-msr",
+		[BUS_PVIO_XEN] = "pvio-xen",
+		[BUS_PVIO_HYPERV] = "pvio-hyperv",
+	};
+	unsigned int i;
+
+	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (!strcmp(text, names[i]))
+			return i;
+	die("--bus is pci, mmio, or pvio-pio, -mmio, -msr, -xen, -hyperv");
+}
+
 static void add_card(const char *model, const char *what)
 {
 	if (settings.nr_cards == NR_CARDS_MAX)
@@ -112,11 +132,7 @@ static void parse_options(int argc, char **argv)
 			s->mem = parse_number(optarg, 4 << 20, RAM_MAX_BYTES) &
 				 ~0xfffull;
 			break;
-		case 'b':
-			s->cards.is_mmio = !strcmp(optarg, "mmio");
-			if (!s->cards.is_mmio && strcmp(optarg, "pci"))
-				die("--bus is pci or mmio");
-			break;
+		case 'b': s->cards.bus = parse_bus(optarg); break;
 		default:
 			exit(1);
 		}
@@ -125,7 +141,8 @@ static void parse_options(int argc, char **argv)
 		die("either --kernel or --elf is needed, and no argument");
 }
 
-/* An ELF finds register pages on its command line, Linux by ACPI. */
+/* An ELF finds register pages, and what interrupts pvio's bus has, on its
+ * command line, Linux by ACPI. */
 static const char *command_line(void)
 {
 	static char text[4096];
@@ -133,10 +150,14 @@ static const char *command_line(void)
 	unsigned int i;
 
 	for (i = 0; i < settings.nr_cards && settings.boot.elf &&
-	     settings.cards.is_mmio && len < sizeof(text); i++)
+	     settings.cards.bus == BUS_MMIO && len < sizeof(text); i++)
 		len += snprintf(text + len, sizeof(text) - len,
 				" virtio_mmio.device=4K@0x%x:%u",
 				MMIO_WINDOW + i * 0x1000, CARD_GSI + i);
+	if (settings.boot.elf && hypercall_is_bus(settings.cards.bus) &&
+	    len < sizeof(text))
+		len += snprintf(text + len, sizeof(text) - len,
+				" pvio_bus.irq=%u", HYPERCALL_GSI);
 	if (len >= sizeof(text))
 		die("the command line is too long");
 	return text;
@@ -163,17 +184,23 @@ static void wait_for_end(struct vm *vm)
 
 static void print_stats(struct vm *vm)
 {
-	unsigned long long io = 0, mmio = 0;
+	unsigned long long io = 0, mmio = 0, msr = 0, xen = 0;
 	unsigned int i;
 
 	for (i = 0; i < vm->nr_cpus; i++) {
 		io += vm->cpus[i].exits[KVM_EXIT_IO];
 		mmio += vm->cpus[i].exits[KVM_EXIT_MMIO];
+		msr += vm->cpus[i].exits[KVM_EXIT_X86_RDMSR] +
+		       vm->cpus[i].exits[KVM_EXIT_X86_WRMSR];
+		xen += vm->cpus[i].exits[KVM_EXIT_XEN];
 	}
-	printf("\n{\"exits\": {\"io\": %llu, \"mmio\": %llu},\n \"devices\": [",
-	       io, mmio);
+	printf("\n{\"exits\": {\"io\": %llu, \"mmio\": %llu, \"msr\": %llu, "
+	       "\"xen\": %llu},\n \"devices\": [", io, mmio, msr, xen);
 	cards_print_stats();
-	printf("]}\n");
+	printf("]");
+	if (hypercall_is_bus(vm->bus))
+		hypercall_print_stats();
+	printf("}\n");
 }
 
 int main(int argc, char **argv)

@@ -46,6 +46,11 @@ static void *vcpu_main(void *arg)
 			bus_mmio(run->mmio.phys_addr, run->mmio.data,
 				 run->mmio.len, run->mmio.is_write);
 			break;
+		case KVM_EXIT_X86_RDMSR:
+		case KVM_EXIT_X86_WRMSR:
+		case KVM_EXIT_XEN:
+			hypercall_exit(run);
+			break;
 		default:
 			/* A triple fault, or what we can't emulate. */
 			fprintf(stderr, "tinyvmm: CPU %u: exit reason %u, "

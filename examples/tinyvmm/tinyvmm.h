@@ -10,14 +10,17 @@
  *	bus.c     which address is whose; PCI configuration
  *	serial.c  the console
  *	cards.c   pvio's devices: the file to read if you write a VMM
+ *	hypercall.c  the bus that they may be on instead of PCI
  *
  * What the guest finds:
  *
  *	0           RAM, up to 3 GiB
- *	0xd0000000  register pages (--bus mmio), one after the other
+ *	0xd0000000  register pages (--bus mmio), one after the other; or the
+ *	            window of --bus pvio-mmio and pvio-hyperv
  *	0xe0000000  PCI BARs (--bus pci), where the guest puts them
  *	0xfec00000  I/O APIC; 0xfee00000 local APICs
  *	ports       0x20, 0xa0 PICs; 0x40 PIT; 0x3f8 console; 0xcf8 PCI
+ *	            0x600 window of --bus pvio-pio
  *	            0x500 power: any write ends the VM, as does ACPI's S5
  *	            0x501 exit: ends it with the byte written as exit status
  *
@@ -42,12 +45,28 @@
 #define SERIAL_PORT	  0x3f8
 #define SERIAL_GSI	  4
 #define CARD_GSI	  5 /* of the first card, and one each */
+#define HYPERCALL_GSI	  16 /* of the bus's first interrupt */
+#define NR_HYPERCALL_GSIS 8
 #define MSI_GSI		  24 /* numbers above the I/O APIC's */
 #define NR_GSIS		  512
 #define POWER_PORT	  0x500
 #define EXIT_PORT	  0x501
+#define HYPERCALL_PORT	  0x600
+#define HYPERCALL_MSR	  0x70760000u
 
 void die(const char *fmt, ...) __attribute__((format(printf, 1, 2), noreturn));
+
+/* What devices are on. */
+enum bus_kind {
+	BUS_PCI,
+	BUS_MMIO,	 /* a register page each */
+	/* pvio's own, and how a guest makes calls and rings doorbells. */
+	BUS_PVIO_PIO,	 /* I/O ports */
+	BUS_PVIO_MMIO,	 /* a window in memory */
+	BUS_PVIO_MSR,	 /* model specific registers */
+	BUS_PVIO_XEN,	 /* a hypercall with Xen's registers */
+	BUS_PVIO_HYPERV, /* calls by a window, doorbells by SignalEvent */
+};
 
 /* --- vm.c, run.c ---------------------------------------------------------- */
 
@@ -63,6 +82,7 @@ struct vcpu {
 
 struct vm {
 	int kvm_fd, fd;
+	enum bus_kind bus; /* see cards_create() */
 	uint8_t *ram;
 	uint64_t ram_bytes;
 	unsigned int nr_cpus;
@@ -121,6 +141,8 @@ void bus_map(uint64_t address, uint64_t bytes, bus_fn *fn, void *arg,
 void bus_unmap(void *arg, unsigned int part);
 /* Let @fn answer for the configuration space of PCI slot @slot. */
 void bus_plug(unsigned int slot, bus_fn *fn, void *arg);
+/* Let @fn answer for @nr ports from @port on; one such range, before CPUs run. */
+void bus_map_ports(uint16_t port, uint16_t nr, bus_fn *fn, void *arg);
 
 /* --- serial.c ------------------------------------------------------------- */
 
@@ -132,7 +154,7 @@ void serial_input(struct vm *vm, char c);
 /* --- cards.c -------------------------------------------------------------- */
 
 struct cards_options {
-	bool is_mmio;		/* register pages instead of PCI */
+	enum bus_kind bus;
 	bool no_ioeventfd;	/* kicks are exits, to measure that */
 };
 
@@ -143,7 +165,23 @@ void cards_destroy(void);
 void cards_add(struct vm *vm, const char *model, const char *what);
 void cards_start(void);
 unsigned int cards_count(void);
-bool cards_are_mmio(void);
 void cards_print_stats(void);
+
+/* --- hypercall.c ---------------------------------------------------------- */
+
+struct pvio_bus;
+
+static inline bool hypercall_is_bus(enum bus_kind bus)
+{
+	return bus >= BUS_PVIO_PIO;
+}
+
+/* Connect @bus (borrowed; outlives the virtual CPUs) with KVM. */
+void hypercall_plug(struct vm *vm, struct pvio_bus *bus);
+/* The devices have started: let KVM answer for doorbells where it can. */
+void hypercall_bind(struct vm *vm);
+/* KVM_RUN came back for a register or a hypercall. */
+void hypercall_exit(struct kvm_run *run);
+void hypercall_print_stats(void);
 
 #endif
