@@ -32,6 +32,7 @@ EXTRA_DIST += \
 	$(guest_tests) \
 	$(kvm_tests) \
 	tests/guests/README.md \
+	tests/guests/baremetal.bash \
 	tests/guests/bars-guest.c \
 	tests/guests/boot-sector.S \
 	tests/guests/build-module \
