@@ -23,6 +23,7 @@ guest_tests = \
 kvm_tests = \
 	tests/guests/tinyvmm-baremetal.sh \
 	tests/guests/tinyvmm-bars.sh \
+	tests/guests/tinyvmm-bus.sh \
 	$(NULL)
 if HAVE_KVM
 TESTS += $(kvm_tests)
