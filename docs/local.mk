@@ -2,6 +2,7 @@
 dist_man_MANS += \
 	docs/pvio-bench.1 \
 	docs/pvio-block.8 \
+	docs/pvio-bus.3 \
 	docs/pvio-model.3 \
 	docs/pvio-net.8 \
 	docs/pvio-pci.3 \
@@ -14,5 +15,6 @@ dist_man_MANS += \
 	$(NULL)
 
 EXTRA_DIST += docs/architecture.md
+EXTRA_DIST += docs/bus-abi.md
 EXTRA_DIST += docs/embedding.md
 EXTRA_DIST += docs/performance.md
