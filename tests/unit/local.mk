@@ -150,6 +150,12 @@ tests_unit_check_stats_CPPFLAGS = $(test_cppflags)
 tests_unit_check_stats_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_check_stats_LDADD = $(test_libs)
 
+check_PROGRAMS += tests/unit/check_pci_card
+TESTS += tests/unit/check_pci_card
+tests_unit_check_pci_card_CPPFLAGS = $(test_cppflags)
+tests_unit_check_pci_card_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_check_pci_card_LDADD = $(test_libs)
+
 check_PROGRAMS += tests/unit/check_vfio_user
 TESTS += tests/unit/check_vfio_user
 tests_unit_check_vfio_user_CPPFLAGS = $(test_cppflags)
