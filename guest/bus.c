@@ -284,7 +284,9 @@ int guest_bus_open(struct pvio_bus *bus, struct guest_memory *ram,
 	gb = calloc(1, sizeof(*gb));
 	if (!gb)
 		return -ENOMEM;
-	gb->connector = &guest_bus_connectors[options->kind];
+	gb->connector = options->connector
+				? options->connector
+				: &guest_bus_connectors[options->kind];
 	gb->arg = gb->bus = bus;
 	gb->ram = ram;
 	gb->step = options->step;

@@ -58,6 +58,7 @@ extern const struct guest_bus_connector guest_bus_connectors[GUEST_BUS_NR_KINDS]
 
 struct guest_bus_options {
 	enum guest_bus_kind kind;
+	const struct guest_bus_connector *connector; /* other than @kind; or NULL */
 	struct pvio_worker *step; /* borrowed, to step while waiting; or NULL */
 	/* Areas to begin with: notify queues 0 and up; every kick queue. */
 	unsigned int nr_notify;

@@ -178,4 +178,13 @@ tests_hostile_check_mmio_CPPFLAGS = $(rig_cppflags)
 tests_hostile_check_mmio_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_hostile_check_mmio_LDFLAGS = $(rig_ldflags)
 tests_hostile_check_mmio_LDADD = $(test_libs)
+
+bus_rig_sources = tests/bus-rig.c tests/bus-rig.h tests/device/probe.h
+check_PROGRAMS += tests/unit/check_bus
+TESTS += tests/unit/check_bus
+tests_unit_check_bus_SOURCES = tests/unit/check_bus.c $(bus_rig_sources)
+tests_unit_check_bus_CPPFLAGS = $(rig_cppflags)
+tests_unit_check_bus_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_check_bus_LDFLAGS = $(rig_ldflags)
+tests_unit_check_bus_LDADD = $(test_libs)
 endif
