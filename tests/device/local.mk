@@ -187,4 +187,12 @@ tests_unit_check_bus_CPPFLAGS = $(rig_cppflags)
 tests_unit_check_bus_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_check_bus_LDFLAGS = $(rig_ldflags)
 tests_unit_check_bus_LDADD = $(test_libs)
+
+check_PROGRAMS += tests/unit/check_bus_signals
+TESTS += tests/unit/check_bus_signals
+tests_unit_check_bus_signals_SOURCES = tests/unit/check_bus_signals.c $(bus_rig_sources)
+tests_unit_check_bus_signals_CPPFLAGS = $(rig_cppflags)
+tests_unit_check_bus_signals_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_check_bus_signals_LDFLAGS = $(rig_ldflags)
+tests_unit_check_bus_signals_LDADD = $(test_libs)
 endif
