@@ -195,4 +195,20 @@ tests_unit_check_bus_signals_CPPFLAGS = $(rig_cppflags)
 tests_unit_check_bus_signals_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_check_bus_signals_LDFLAGS = $(rig_ldflags)
 tests_unit_check_bus_signals_LDADD = $(test_libs)
+
+check_PROGRAMS += tests/hostile/check_bus
+TESTS += tests/hostile/check_bus
+tests_hostile_check_bus_SOURCES = tests/hostile/check_bus.c $(bus_rig_sources)
+tests_hostile_check_bus_CPPFLAGS = $(rig_cppflags)
+tests_hostile_check_bus_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_hostile_check_bus_LDFLAGS = $(rig_ldflags)
+tests_hostile_check_bus_LDADD = $(test_libs)
+
+check_PROGRAMS += tests/hostile/check_bus_areas
+TESTS += tests/hostile/check_bus_areas
+tests_hostile_check_bus_areas_SOURCES = tests/hostile/check_bus_areas.c $(bus_rig_sources)
+tests_hostile_check_bus_areas_CPPFLAGS = $(rig_cppflags)
+tests_hostile_check_bus_areas_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_hostile_check_bus_areas_LDFLAGS = $(rig_ldflags)
+tests_hostile_check_bus_areas_LDADD = $(test_libs)
 endif
