@@ -41,6 +41,8 @@
  */
 #define pvio_load_ordered(p)	__atomic_load_n((p), __ATOMIC_SEQ_CST)
 #define pvio_or_ordered(p, v)	__atomic_fetch_or((p), (v), __ATOMIC_SEQ_CST)
+#define pvio_and_ordered(p, v)	__atomic_fetch_and((p), (v), __ATOMIC_SEQ_CST)
+#define pvio_store_ordered(p, v) __atomic_store_n((p), (v), __ATOMIC_SEQ_CST)
 #define pvio_exchange_ordered(p, v) \
 	__atomic_exchange_n((p), (v), __ATOMIC_SEQ_CST)
 

@@ -13,12 +13,14 @@
  */
 #include "hypercall.h"
 
+#include "core/barrier.h"
 #include "core/config.h"
 #include "core/listen.h"
 #include "transports/vfio-user/server.h"
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define BRIDGE_BAR_BYTES 4096
 #define BRIDGE_CLASS	 0x088000 /* system peripheral, of no kind */
@@ -32,7 +34,12 @@ struct bus_bridge {
 	pvio_done_fn *stop_done;
 	void *stop_arg;
 	struct bus_call call; /* of the write under way */
+	pvio_done_fn *call_done;
+	void *call_arg;
+	uint64_t missed; /* address of the last call, if it is not in memory */
 	struct bus_order memory, reset, quiet, loud;
+	/* Interrupts that wait until it may write messages: atomic bits. */
+	uint64_t pending[BUS_MAX_INTERRUPTS / 64];
 };
 
 static struct bus_bridge *bridge_of(struct pvio_pci *pci)
@@ -48,18 +55,40 @@ static void bridge_read(struct pvio_pci *pci, uint64_t offset, void *buf,
 	pvio_bus_read(bridge_of(pci)->bus, offset, buf, len);
 }
 
+static void bridge_has_called(void *arg, int rc)
+{
+	struct bus_bridge *bridge = arg;
+
+	bridge->missed = rc == -EFAULT ? bridge->call.address : 0;
+	bridge->call_done(bridge->call_arg, 0);
+}
+
 static void bridge_write(struct pvio_pci *pci, uint64_t offset, const void *buf,
 			 size_t len, pvio_done_fn *done, void *arg)
 {
 	struct bus_bridge *bridge = bridge_of(pci);
 	uint64_t address;
 
-	if (pvio_bus_decode(bridge->bus, offset, buf, len, &address) ==
-	    BUS_OP_CALL)
-		pvio_bus_call_begin(bridge->bus, &bridge->call, address, done,
-				    arg);
-	else
+	if (pvio_bus_decode(bridge->bus, offset, buf, len, &address) !=
+	    BUS_OP_CALL) {
 		done(arg, 0);
+		return;
+	}
+	bridge->call_done = done;
+	bridge->call_arg = arg;
+	pvio_bus_call_begin(bridge->bus, &bridge->call, address,
+			    bridge_has_called, bridge);
+}
+
+static unsigned int bridge_missed(struct pvio_pci *pci, uint64_t offset,
+				  uint64_t address[PCI_CARD_MISSED])
+{
+	struct bus_bridge *bridge = bridge_of(pci);
+
+	if (offset > PVIO_BUS_REG_CALL + 4 || !bridge->missed)
+		return 0;
+	address[0] = bridge->missed;
+	return 1;
 }
 
 static bool bridge_write_fast(struct pvio_pci *pci, uint64_t offset,
@@ -75,6 +104,36 @@ static bool bridge_write_fast(struct pvio_pci *pci, uint64_t offset,
 	return true;
 }
 
+/* --- interrupts ------------------------------------------------------------ */
+
+static bool bridge_take_pending(struct bus_bridge *bridge, unsigned int number)
+{
+	const uint64_t bit = UINT64_C(1) << number % 64;
+	uint64_t *word = &bridge->pending[number / 64];
+
+	return (pvio_load_once(word) & bit) &&
+	       (pvio_and_ordered(word, ~bit) & bit);
+}
+
+/*
+ * A message is a write to memory.  What comes while the function may not make
+ * any waits; Barrier M: whoever notes one looks again, and whoever ends the wait
+ * looks for notes after it has ended.
+ */
+static void bridge_interrupt(void *arg, unsigned int number)
+{
+	struct bus_bridge *bridge = arg;
+
+	if (unlikely(pvio_load_ordered(&bridge->bus->is_quiet))) {
+		pvio_or_ordered(&bridge->pending[number / 64],
+				UINT64_C(1) << number % 64);
+		if (pvio_load_ordered(&bridge->bus->is_quiet) ||
+		    !bridge_take_pending(bridge, number))
+			return;
+	}
+	pvio_msix_fire(&bridge->pci.msix, number);
+}
+
 /* --- state ----------------------------------------------------------------- */
 
 static void bridge_reset(struct pvio_pci *pci, pvio_done_fn *done, void *arg)
@@ -84,6 +143,8 @@ static void bridge_reset(struct pvio_pci *pci, pvio_done_fn *done, void *arg)
 	bridge->reset.done = done;
 	bridge->reset.arg = arg;
 	bridge->reset.has_driver = false;
+	bridge->missed = 0;
+	memset(bridge->pending, 0, sizeof(bridge->pending));
 	pvio_bus_order_reset(bridge->bus, &bridge->reset);
 }
 
@@ -99,8 +160,13 @@ static void bridge_quiesce(struct pvio_pci *pci, pvio_done_fn *done, void *arg)
 
 static void bridge_is_loud(void *arg, int rc)
 {
-	(void)arg;
+	struct bus_bridge *bridge = arg;
+	unsigned int i;
+
 	(void)rc;
+	for (i = 0; i < bridge->bus->nr_notify; i++)
+		if (bridge_take_pending(bridge, i))
+			pvio_msix_fire(&bridge->pci.msix, i);
 }
 
 /* The next of these comes after a quiesce(), whose turn is after ours. */
@@ -109,6 +175,7 @@ static void bridge_unquiesce(struct pvio_pci *pci)
 	struct bus_bridge *bridge = bridge_of(pci);
 
 	bridge->loud.done = bridge_is_loud;
+	bridge->loud.arg = bridge;
 	bridge->loud.is_quiet = false;
 	pvio_bus_order_quiet(bridge->bus, &bridge->loud);
 }
@@ -143,6 +210,7 @@ static const struct pci_card_ops bridge_ops = {
 	.read		= bridge_read,
 	.write		= bridge_write,
 	.write_fast	= bridge_write_fast,
+	.missed		= bridge_missed,
 	.reset		= bridge_reset,
 	.quiesce	= bridge_quiesce,
 	.unquiesce	= bridge_unquiesce,
@@ -160,13 +228,6 @@ static const struct pci_card_id bridge_id = {
 };
 
 /* --- life ------------------------------------------------------------------ */
-
-static void bridge_interrupt(void *arg, unsigned int number)
-{
-	struct bus_bridge *bridge = arg;
-
-	pvio_msix_fire(&bridge->pci.msix, number);
-}
 
 int pvio_bus_bridge_create(struct pvio_bus *bus, struct pvio_config *cfg)
 {

@@ -195,7 +195,7 @@ static void quiet_run(struct pvio_bus *bus, struct bus_turn *turn)
 	unsigned int i;
 
 	order_begin(bus, turn);
-	bus->is_quiet = order->is_quiet;
+	pvio_store_ordered(&bus->is_quiet, order->is_quiet);
 	if (bus->is_quiet) {
 		pvio_bus_await(bus, devices_are_quiet);
 		for_each_device(i, bus) {

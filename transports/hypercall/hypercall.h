@@ -200,7 +200,7 @@ struct pvio_bus {
 	struct pvio_list turns; /* waiting */
 	bool is_busy, is_turning;
 	struct pvio_map *map; /* reference; never NULL */
-	bool is_quiet;	      /* touches no memory */
+	bool is_quiet;	      /* touches no memory; atomic */
 	bool has_driver;      /* one has begun with RESET */
 	union bus_route events; /* where the bus's own go */
 
