@@ -70,6 +70,8 @@ rang_by()
 # io_case KIND MEANS OPTIONS: both devices, behind one doorbell
 io_case()
 {
+	local interrupts
+
 	truncate -s "$disk_bytes" disk.img
 	bus_vm "$1" --disk disk.img --net echo --append \
 		"bus=pvio disk=write wait=interrupt seed=7 net=ask $3"
@@ -80,8 +82,11 @@ io_case()
 	[ "$(count block0 kicks)" -gt $enough ] || fail "hardly a kick"
 	rang_by "$2"
 	equals calls "$(counted_of_bus calls)" "$(said_of_bus calls)"
-	equals interrupts "$(counted_of_bus interrupts)" \
-		"$(said_of_bus interrupts)"
+	# The last one may come when the guest has seen all it waited for.
+	interrupts=$(said_of_bus interrupts)
+	[ "$interrupts" -ge $disk_requests ] &&
+		[ "$interrupts" -le "$(counted_of_bus interrupts)" ] ||
+		fail "$interrupts interrupts"
 }
 
 # Without ioeventfd every doorbell is an exit: the counter counts.
