@@ -2,6 +2,7 @@
 #
 # What the tree as a whole must be: shell scripts that read sources and headers.
 policy_tests = \
+	tests/policy/bus-abi.sh \
 	tests/policy/config-keys.sh \
 	tests/policy/headers.sh \
 	tests/policy/layers.sh \
