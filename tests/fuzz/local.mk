@@ -7,6 +7,7 @@
 FUZZ_SECONDS = 60
 fuzz_targets = \
 	block \
+	bus \
 	config \
 	inflight \
 	memory \
@@ -32,6 +33,12 @@ TESTS += tests/fuzz/replay_block
 tests_fuzz_replay_block_SOURCES = tests/fuzz/replay.c tests/fuzz/fuzz_block.c
 tests_fuzz_replay_block_CPPFLAGS = $(replay_cppflags)block\"
 tests_fuzz_replay_block_LDADD = $(test_libs)
+
+check_PROGRAMS += tests/fuzz/replay_bus
+TESTS += tests/fuzz/replay_bus
+tests_fuzz_replay_bus_SOURCES = tests/fuzz/replay.c tests/fuzz/fuzz_bus.c
+tests_fuzz_replay_bus_CPPFLAGS = $(replay_cppflags)bus\"
+tests_fuzz_replay_bus_LDADD = $(test_libs)
 
 check_PROGRAMS += tests/fuzz/replay_config
 TESTS += tests/fuzz/replay_config
