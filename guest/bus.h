@@ -24,7 +24,7 @@
 #include <pthread.h>
 #include <pvio/bus.h>
 
-#define GUEST_BUS_MAX_QUEUES 64	 /* of a direction, as far as we use them */
+#define GUEST_BUS_MAX_QUEUES 64 /* of a direction, as far as we use them */
 #define GUEST_BUS_NO_SIGNAL  0xffffffff
 
 /* Where the bus's own memory is. */
@@ -52,19 +52,21 @@ enum guest_bus_kind {
 };
 
 /* To a struct pvio_bus in this process, which is their @arg. */
-extern const struct guest_bus_connector guest_bus_connectors[GUEST_BUS_NR_KINDS];
+extern const struct guest_bus_connector
+	guest_bus_connectors[GUEST_BUS_NR_KINDS];
 
 /* --- life ------------------------------------------------------------------ */
 
 struct guest_bus_options {
 	enum guest_bus_kind kind;
-	const struct guest_bus_connector *connector; /* other than @kind; or NULL */
+	const struct guest_bus_connector
+		*connector;       /* other than @kind; or NULL */
 	struct pvio_worker *step; /* borrowed, to step while waiting; or NULL */
 	/* Areas to begin with: notify queues 0 and up; every kick queue. */
 	unsigned int nr_notify;
 	bool has_kick;
 	unsigned int nr_words; /* 0: as many as there are signals for */
-	bool by_callback; /* interrupts come by guest_bus_interrupt() */
+	bool by_callback;      /* interrupts come by guest_bus_interrupt() */
 };
 
 /* A signal area, and the driver's end of it. */
@@ -89,20 +91,20 @@ struct guest_bus_counters {
 	uint64_t calls, doorbells;
 	uint64_t raised, coalesced; /* signals that were new, and were not */
 	uint64_t interrupts, taken; /* interrupts, and signals that they told */
-	uint64_t unknown;	    /* taken, and nobody listens */
+	uint64_t unknown;           /* taken, and nobody listens */
 };
 
 struct guest_bus {
 	const struct guest_bus_connector *connector;
-	void *arg;	      /* the connector's */
-	struct pvio_bus *bus; /* borrowed */
+	void *arg;                /* the connector's */
+	struct pvio_bus *bus;     /* borrowed */
 	struct guest_memory *ram; /* borrowed */
 	struct guest_memory own;  /* region 0: the call block, 1: areas */
 	struct pvio_worker *step; /* borrowed, or NULL */
 	bool by_callback;
 	struct pvio_bus_info_out info;
 	unsigned int nr_interrupts; /* that we use */
-	unsigned int patience_ms;   /* for a call's end; 10 s, as in section 2 */
+	unsigned int patience_ms; /* for a call's end; 10 s, as in section 2 */
 
 	pthread_mutex_t call_lock;
 	struct pvio_bus_call *block; /* by call_lock */
@@ -114,7 +116,7 @@ struct guest_bus {
 	struct guest_bus_area kick[GUEST_BUS_MAX_QUEUES];
 	struct guest_bus_area notify[GUEST_BUS_MAX_QUEUES];
 	int interrupt_fd[GUEST_BUS_MAX_QUEUES]; /* owned; -1: none */
-	bool is_lent[GUEST_BUS_MAX_QUEUES];	/* to guest_bus_lend() */
+	bool is_lent[GUEST_BUS_MAX_QUEUES];     /* to guest_bus_lend() */
 	struct guest_bus_handler interrupt[GUEST_BUS_MAX_QUEUES];
 	struct guest_bus_handler handler[PVIO_BUS_MAX_SIGNALS];
 	int epoll_fd; /* readable when step has an interrupt to handle */
@@ -166,8 +168,8 @@ int guest_bus_error(int result);
 int guest_bus_info(struct guest_bus *gb, struct pvio_bus_info_out *out);
 int guest_bus_reset(struct guest_bus *gb);
 int guest_bus_ping(struct guest_bus *gb, uint32_t data, uint32_t *back);
-int guest_bus_set_area(struct guest_bus *gb, uint32_t direction,
-		       uint32_t index, uint64_t gpa, uint32_t nr_words);
+int guest_bus_set_area(struct guest_bus *gb, uint32_t direction, uint32_t index,
+		       uint64_t gpa, uint32_t nr_words);
 int guest_bus_route(struct guest_bus *gb, const struct pvio_bus_route_in *in,
 		    struct pvio_bus_route_out *out);
 int guest_bus_get_event(struct guest_bus *gb, struct pvio_bus_event_out *out);
@@ -181,8 +183,8 @@ int guest_bus_get_features(struct guest_bus *gb, uint16_t device,
 			   uint64_t bits[2]);
 int guest_bus_set_features(struct guest_bus *gb, uint16_t device,
 			   const uint64_t bits[2]);
-#define GUEST_BUS_CONFIG_BYTES                                          \
-	(PVIO_BUS_MAX_MESSAGE - sizeof(struct pvio_bus_header) -        \
+#define GUEST_BUS_CONFIG_BYTES                                   \
+	(PVIO_BUS_MAX_MESSAGE - sizeof(struct pvio_bus_header) - \
 	 sizeof(struct pvio_bus_config))
 int guest_bus_get_config(struct guest_bus *gb, uint16_t device, uint32_t offset,
 			 void *buf, uint32_t len, uint32_t *generation);

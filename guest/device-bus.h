@@ -18,7 +18,7 @@ struct guest_device_bus_options {
 	/* Its number on the bus; -1: it is the only one. */
 	int number;
 	bool direct_interrupts; /* one for each queue, without signals */
-	bool direct_doorbells;	/* a doorbell for each kick, without signals */
+	bool direct_doorbells;  /* a doorbell for each kick, without signals */
 	unsigned int level;
 };
 
