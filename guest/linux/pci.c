@@ -118,12 +118,10 @@ static struct pci_driver bridge_driver = {
 	.probe = bridge_probe,
 	.remove = bridge_remove,
 	.shutdown = bridge_shutdown,
-	.driver = {
-		.dev_groups = pvio_bus_groups,
+	.dev_groups = pvio_bus_groups,
 #ifdef CONFIG_PM_SLEEP
-		.pm = &bridge_pm,
+	.driver.pm = &bridge_pm,
 #endif
-	},
 };
 
 int pvio_pci_register(void)
