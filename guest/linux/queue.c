@@ -32,6 +32,15 @@ static bool queue_notify(struct virtqueue *vq)
 
 /* --- routes ---------------------------------------------------------------- */
 
+static irqreturn_t queue_interrupt(int irq, void *data)
+{
+	struct pvio_queue *q = data;
+
+	pvio_count(queue_bus(q), interrupts);
+	vring_interrupt(irq, q->vq);
+	return IRQ_HANDLED;
+}
+
 /* An interrupt of its own; false: there is none. */
 static bool queue_take_interrupt(struct pvio_queue *q)
 {
@@ -48,7 +57,7 @@ static bool queue_take_interrupt(struct pvio_queue *q)
 		return false;
 	snprintf(q->name, sizeof(q->name), "%s-%s", dev_name(&q->pv->vdev.dev),
 		 q->vq->name);
-	rc = request_irq(bus->irqs[n], vring_interrupt, 0, q->name, q->vq);
+	rc = request_irq(bus->irqs[n], queue_interrupt, 0, q->name, q);
 	if (rc) {
 		mutex_lock(&bus->targets_lock);
 		__clear_bit(n, bus->direct);
@@ -67,7 +76,7 @@ static void queue_give_interrupt(struct pvio_queue *q)
 	if (!q->irq)
 		return;
 	irq_update_affinity_hint(q->irq, NULL);
-	free_irq(q->irq, q->vq);
+	free_irq(q->irq, q);
 	q->irq = 0;
 	mutex_lock(&bus->targets_lock);
 	__clear_bit(q->notify, bus->direct);
