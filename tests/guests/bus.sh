@@ -106,6 +106,16 @@ bus_steps()
 			wait $one $two
 			step "file system 2 $1" file_system $d2
 		}
+		# Enough to see that all three work.
+		use_some() {
+			step "network up $1" net_up 52:54:00:00:00:01 10.0.0.2/24
+			disk_io $d1 7 &
+			one=$!
+			disk_io $d2 8 &
+			two=$!
+			net_io 10.0.0.1 500000
+			wait $one $two
+		}
 		counters() {
 			for c in $bridge/*:*/pvio/*; do
 				say ${c##*/} $(cat $c)
@@ -126,11 +136,10 @@ bus_kept()
 
 	for n in 1 2; do
 		"$(program blktool)" check "disk$n.img" 50331648 4194304 $((n + 6))
-		e2fsck_clean "disk$n.img"
 		[ "$(counter "disk$n" bytes_out)" -gt 4194304 ] ||
 			fail "it was not pvio that read disk$n"
 	done
-	[ "$(counter net bytes_out)" -gt 4000000 ] ||
+	[ "$(counter net bytes_out)" -gt 500000 ] ||
 		fail "it was not pvio that carried the packets"
 	vfu_polite guest
 }
@@ -160,6 +169,8 @@ io_case()
 	bus_guest -smp "$cpus"
 	guest_done guest "$guest" 120
 	bus_kept
+	e2fsck_clean disk1.img
+	e2fsck_clean disk2.img
 	case $3 in
 	signal)
 		[ "$(guest_word guest shared)" = "$cpus" ] ||
@@ -200,11 +211,11 @@ reload_case()
 	steps guest <<-END
 		$(bus_steps)
 		nothing() { has_disks 0 && ! has_net; }
-		for p in "" "" "delivery=direct doorbell=direct" ""; do
+		for p in "" "delivery=direct doorbell=direct" ""; do
 			i=\$((\${i:-0} + 1))
 			step "load \$i" insmod /modules/pvio_bus.ko \$p
 			found \$i
-			use_all \$i
+			use_some \$i
 			step "unload \$i" rmmod pvio_bus
 			step "nothing is left \$i" nothing
 		done
@@ -228,7 +239,7 @@ rebind_case()
 		$(bus_steps)
 		step "load" load
 		found 0
-		use_all 0
+		use_some 0
 		nothing() { has_disks 0 && ! has_net; }
 		pci=\$(basename \$bridge/*:*)
 		for i in 1 2 3; do
@@ -260,7 +271,7 @@ reboot_case()
 		$(bus_steps)
 		step "load" load
 		found 1
-		use_all 1
+		use_some 1
 		boot=\$(dd if=\$d1 bs=1 skip=62914560 count=1 2>/dev/null)
 		say boot "\$boot"
 		if [ "\$boot" != c ]; then
@@ -282,7 +293,7 @@ reboot_case()
 	qmp guest system_reset
 	guest_says guest "boot c" 90
 	guest_done guest "$guest" 60
-	[ "$(grep -ca '@@ ok file system 2 1' guest.console)" = 3 ] ||
+	[ "$(grep -ca '@@ ok udp with' guest.console)" = 3 ] ||
 		fail "it did not work in all three boots"
 	bus_kept
 }
@@ -299,7 +310,7 @@ sleep_case()
 		$(bus_steps)
 		step "load" load
 		found 0
-		use_all 0
+		use_some 0
 		for i in 1 2; do
 			say sleeps \$i
 			step "woken \$i" sh -c "echo mem >/sys/power/state"
