@@ -232,6 +232,7 @@ static int serve_plug(struct serve *s, const char *name, const char *config)
 {
 	struct pvio_config_file *file;
 	struct pvio_device **devices;
+	const char *told;
 	int rc;
 
 	devices = realloc(s->devices,
@@ -242,9 +243,13 @@ static int serve_plug(struct serve *s, const char *name, const char *config)
 	rc = pvio_config_parse(name, config, &file);
 	if (rc < 0)
 		return rc;
-	rc = pvio_device_create_from(name, pvio_config_root(file), s->control,
-				     s->workers, s->nr_workers,
-				     &devices[s->nr_devices]);
+	/* The supervisor's part of the text, which it has used. */
+	rc = pvio_config_string(pvio_config_root(file), "name", &told);
+	if (rc == 0)
+		rc = pvio_device_create_from(name, pvio_config_root(file),
+					     s->control, s->workers,
+					     s->nr_workers,
+					     &devices[s->nr_devices]);
 	pvio_config_close(file);
 	if (rc < 0)
 		return rc;
