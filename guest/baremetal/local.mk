@@ -24,6 +24,7 @@ baremetal_headers = \
 	guest/baremetal/runtime.h \
 	guest/baremetal/vectors.h \
 	guest/baremetal/virtio.h \
+	guest/baremetal/x86/arch.h \
 	$(NULL)
 
 # The rings of every other driver here.
@@ -47,7 +48,8 @@ EXTRA_DIST += $(baremetal_sources) $(baremetal_headers)
 baremetal_cflags = $(WARN_CFLAGS) -Os -g -m64 -ffreestanding -mno-red-zone \
 	-mgeneral-regs-only -fno-pic -fno-pie -fno-stack-protector \
 	-fno-asynchronous-unwind-tables -fcf-protection=none \
-	-D_GNU_SOURCE -I$(srcdir) -I$(srcdir)/include
+	-D_GNU_SOURCE -I$(srcdir) -I$(srcdir)/include \
+	-I$(srcdir)/guest/baremetal/x86
 baremetal_ldflags = -nostdlib -static -Wl,-e,start \
 	-Wl,-Ttext-segment=0x100000 -Wl,-z,max-page-size=4096 \
 	-Wl,--build-id=none

@@ -49,24 +49,14 @@ void free(void *mem)
 
 void *memcpy(void *to, const void *from, size_t n)
 {
-	void *start = to;
-
-	__asm__ volatile("rep movsb"
-			 : "+D"(to), "+S"(from), "+c"(n)
-			 :
-			 : "memory");
-	return start;
+	bare_copy(to, from, n);
+	return to;
 }
 
 void *memset(void *to, int byte, size_t n)
 {
-	void *start = to;
-
-	__asm__ volatile("rep stosb"
-			 : "+D"(to), "+c"(n)
-			 : "a"(byte)
-			 : "memory");
-	return start;
+	bare_fill(to, byte, n);
+	return to;
 }
 
 int memcmp(const void *a, const void *b, size_t n)
@@ -82,15 +72,10 @@ int memcmp(const void *a, const void *b, size_t n)
 
 /* --- console -------------------------------------------------------------- */
 
-static void print_char(char c)
-{
-	bare_out8(BOOT_SERIAL_PORT, (uint8_t)c);
-}
-
 static void print_text(const char *text)
 {
 	while (*text)
-		print_char(*text++);
+		bare_console(*text++);
 }
 
 static void print_number(uint64_t n, unsigned int base)
@@ -109,7 +94,7 @@ static void print_list(const char *format, va_list list)
 {
 	for (; *format; format++) {
 		if (*format != '%') {
-			print_char(*format);
+			bare_console(*format);
 			continue;
 		}
 		switch (*++format) {
@@ -151,9 +136,8 @@ void bare_fail(const char *format, ...)
 
 void bare_exit(uint8_t status)
 {
-	bare_out8(BOOT_EXIT_PORT, status);
-	for (;;)
-		__asm__ volatile("cli; hlt");
+	bare_end(status);
+	__builtin_unreachable();
 }
 
 /* --- command line --------------------------------------------------------- */

@@ -8,6 +8,7 @@
 #ifndef PVIO_BAREMETAL_RUNTIME_H
 #define PVIO_BAREMETAL_RUNTIME_H
 
+#include "arch.h"
 #include "boot.h"
 
 #include <stdbool.h>
@@ -43,53 +44,5 @@ uint64_t bare_number(const char *text, const char **end);
 void *memcpy(void *to, const void *from, size_t n);
 void *memset(void *to, int byte, size_t n);
 int memcmp(const void *a, const void *b, size_t n);
-
-/* --- the outside, one instruction each ------------------------------------ */
-
-static inline void bare_out8(uint16_t port, uint8_t value)
-{
-	__asm__ volatile("outb %0, %1" : : "a"(value), "Nd"(port) : "memory");
-}
-
-static inline void bare_out32(uint16_t port, uint32_t value)
-{
-	__asm__ volatile("outl %0, %1" : : "a"(value), "Nd"(port) : "memory");
-}
-
-static inline uint32_t bare_in32(uint16_t port)
-{
-	uint32_t value;
-
-	__asm__ volatile("inl %1, %0" : "=a"(value) : "Nd"(port) : "memory");
-	return value;
-}
-
-/*
- * Device registers: plain moves, of this width.  A compiler left to itself
- * would use others, which a host has to decode, too.
- */
-#define BARE_ACCESSORS(bits, suffix, in, out)                                 \
-	static inline uint##bits##_t bare_read##bits(const volatile void *at) \
-	{                                                                     \
-		uint##bits##_t value;                                         \
-		__asm__ volatile("mov" suffix " %1, %0"                       \
-				 : in(value)                                  \
-				 : "m"(*(const volatile uint##bits##_t *)at)  \
-				 : "memory");                                 \
-		return value;                                                 \
-	}                                                                     \
-	static inline void bare_write##bits(volatile void *at,                \
-					    uint##bits##_t value)             \
-	{                                                                     \
-		__asm__ volatile("mov" suffix " %1, %0"                       \
-				 : "=m"(*(volatile uint##bits##_t *)at)       \
-				 : out(value)                                 \
-				 : "memory");                                 \
-	}
-
-BARE_ACCESSORS(8, "b", "=q", "q")
-BARE_ACCESSORS(16, "w", "=r", "r")
-BARE_ACCESSORS(32, "l", "=r", "r")
-BARE_ACCESSORS(64, "q", "=r", "r")
 
 #endif
