@@ -17,6 +17,9 @@
  *	0xfee00000   a local APIC; 0xfec00000 an I/O APIC, 0x20, 0xa0 PICs
  *	port 0xcf8   PCI configuration mechanism 1, if there is PCI
  *
+ * On arm64 it is entered at EL1 with the MMU off, and x0 for rdi; arm64/arch.h
+ * has what it talks to.
+ *
  * Devices on register pages stand on the command line as Linux has them:
  * virtio_mmio.device=BYTES@ADDRESS:IRQ.  pvio's bus is found by CPUID (see
  * connector.c), and the I/O APIC's input of its first interrupt, which others

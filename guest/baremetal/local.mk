@@ -44,6 +44,12 @@ baremetal_shared_headers = \
 	$(NULL)
 
 EXTRA_DIST += $(baremetal_sources) $(baremetal_headers)
+# tests/guests/smccc.sh builds it.
+EXTRA_DIST += \
+	guest/baremetal/arm64/arch.c \
+	guest/baremetal/arm64/arch.h \
+	guest/baremetal/arm64/start.S \
+	$(NULL)
 
 baremetal_cflags = $(WARN_CFLAGS) -Os -g -m64 -ffreestanding -mno-red-zone \
 	-mgeneral-regs-only -fno-pic -fno-pie -fno-stack-protector \
