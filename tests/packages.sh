@@ -9,7 +9,8 @@ packages_uml="user-mode-linux busybox-static cpio e2fsprogs iproute2 procps
 	util-linux"
 packages_tests="clang libclang-rt-dev spin xz-utils mandoc binutils mmdebstrap
 	qemu-system-x86 passt libvirt-daemon libvirt-daemon-system
-	libvirt-daemon-driver-qemu libvirt-clients"
+	libvirt-daemon-driver-qemu libvirt-clients qemu-system-arm
+	gcc-aarch64-linux-gnu libc6-dev-arm64-cross"
 
 # packages_missing PACKAGE...: those that are not installed
 packages_missing()

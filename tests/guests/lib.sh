@@ -63,6 +63,7 @@ if [ -z "${PVIO_TEST_INSIDE-}" ]; then
 	case ${needs_sid-}$qemu_of$kernel_of in
 	*1* | *sid*) "$here/fetch-sid" "$PVIO_CACHE" || : ;;
 	esac
+	[ -z "${needs_arm64-}" ] || "$here/fetch-arm64" "$PVIO_CACHE" || :
 	for k in ${needs_module-}; do
 		"$here/fetch-headers" "$PVIO_CACHE" "$k" || :
 	done

@@ -15,6 +15,7 @@ guest_tests = \
 	tests/guests/migrate.sh \
 	tests/guests/vfio-user-disk.sh \
 	tests/guests/vfio-user-net.sh \
+	tests/guests/smccc.sh \
 	tests/guests/tinyvmm-linux.sh \
 	tests/libvirt/libvirt.sh \
 	$(NULL)
@@ -40,9 +41,11 @@ EXTRA_DIST += \
 	tests/guests/demo.sh \
 	tests/guests/fetch-headers \
 	tests/guests/fetch-kernel \
+	tests/guests/fetch-arm64 \
 	tests/guests/fetch-sid \
 	tests/guests/guest-init.sh \
 	tests/guests/lib.sh \
+	tests/guests/smccc-vmm.c \
 	tests/guests/vfio-user.bash \
 	$(NULL)
 
