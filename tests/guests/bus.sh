@@ -339,7 +339,8 @@ bus_change()
 
 # A disk comes to a running bus, is used, and goes, twice; and so does the card,
 # with packets under way.  The other disk is busy all the time, and notices
-# nothing.
+# nothing.  The one that goes has nothing to do then: a device that is gone
+# answers no requests, and virtio_blk waits for its last ones for ever.
 hotplug_case()
 {
 	local i
