@@ -47,6 +47,7 @@ include $(srcdir)/guest/baremetal/local.mk
 EXTRA_DIST += \
 	guest/linux/Kbuild \
 	guest/linux/Makefile \
+	guest/linux/README.md \
 	guest/linux/bus.c \
 	guest/linux/call.c \
 	guest/linux/connector.c \

@@ -45,6 +45,10 @@
 
 #define PVIO_NO_SIGNAL U32_MAX
 
+/* Features that headers of 6.1 do not have. */
+#define PVIO_F_NOTIFICATION_DATA 38
+#define PVIO_F_RING_RESET	 40
+
 struct pvio_bus;
 struct pvio_vdev;
 

@@ -376,7 +376,7 @@ int pvio_disable_vq_and_reset(struct virtqueue *vq)
 	u32 index = vq->index;
 	int rc;
 
-	if (!(vq->vdev->features & BIT_ULL(40)))
+	if (!(vq->vdev->features & BIT_ULL(PVIO_F_RING_RESET)))
 		return -ENOENT;
 	rc = pvio_vdev_call(q->pv, PVIO_BUS_RESET_VQUEUE, &index, sizeof(index),
 			    NULL, 0);

@@ -13,10 +13,6 @@
 
 #include "pvio_bus.h"
 
-/* Not in the headers of 6.1. */
-#define F_NOTIFICATION_DATA 38
-#define F_RING_RESET	    40
-
 /* Bytes of configuration in one message. */
 #define GET_CONFIG_MAX                                                         \
 	(PVIO_BUS_MAX_MESSAGE - sizeof(struct pvio_bus_header) -               \
@@ -186,16 +182,16 @@ static u64 vdev_get_features(struct virtio_device *vdev)
 static int vdev_finalize_features(struct virtio_device *vdev)
 {
 	struct pvio_vdev *pv = to_pvio_vdev(vdev);
-	bool has_ring_reset = vdev->features & BIT_ULL(F_RING_RESET);
+	bool has_ring_reset = vdev->features & BIT_ULL(PVIO_F_RING_RESET);
 	struct pvio_bus_features in = {
 		.nr_blocks = FEATURE_BLOCKS,
 	};
 
 	/* What the rings can do; what is left is for the transport to keep. */
 	vring_transport_features(vdev);
-	__virtio_clear_bit(vdev, F_NOTIFICATION_DATA);
+	__virtio_clear_bit(vdev, PVIO_F_NOTIFICATION_DATA);
 	if (has_ring_reset)
-		__virtio_set_bit(vdev, F_RING_RESET);
+		__virtio_set_bit(vdev, PVIO_F_RING_RESET);
 	if (!__virtio_test_bit(vdev, VIRTIO_F_VERSION_1)) {
 		dev_err(&vdev->dev, "not a device of virtio 1\n");
 		return -EINVAL;
