@@ -9,6 +9,7 @@
 #include "tests/check_main.h"
 
 #include <pthread.h>
+#include <pvio/memory.h>
 #include <string.h>
 
 /* --- areas ----------------------------------------------------------------- */
@@ -51,6 +52,80 @@ START_TEST(area_that_cannot_be_is_refused_and_the_old_one_stays)
 	for (i = 0; i < 8; i++)
 		bus_rig_echo(gd, (unsigned int)i % PROBE_QUEUES);
 	ck_assert_uint_gt(brig.gb->count.taken, before);
+	bus_rig_expect_service();
+}
+END_TEST
+
+#define ROM_GPA	  0x80000000ULL
+#define SHIFT_GPA 0x80100000ULL
+#define BYTES	  0x10000
+
+static void list_regions(struct pvio_memory *list,
+			 const struct guest_memory *mem)
+{
+	const struct guest_region *r;
+
+	for (r = mem->region; r < mem->region + mem->nr; r++)
+		ck_assert_int_eq(
+			pvio_memory_add(list, r->gpa, r->size, r->host), 0);
+}
+
+/* H05: what of it would have to be written, or be aligned, is not there */
+START_TEST(memory_that_is_not_ours_to_write_has_no_areas_and_calls)
+{
+	static uint8_t buffer[BYTES] __attribute__((aligned(64)));
+	const uint64_t bad[] = { ROM_GPA, ROM_GPA + 4096, SHIFT_GPA,
+				 SHIFT_GPA + 64 };
+	struct pvio_memory *list;
+	size_t i;
+
+	/* Calls that are malformed, for who finds them. */
+	buffer[4] = brig.mem.region[0].host[0] = PVIO_BUS_CALL_ISSUED;
+	ck_assert_int_eq(pvio_memory_create(&list), 0);
+	list_regions(list, &brig.mem);
+	list_regions(list, &brig.gb->own);
+	ck_assert_int_eq(pvio_memory_add_fd(list, ROM_GPA, BYTES,
+					    brig.mem.region[0].fd, 0, true),
+			 0);
+	ck_assert_int_eq(pvio_memory_add(list, SHIFT_GPA, BYTES - 64,
+					 buffer + 4),
+			 0);
+	ck_assert_int_eq(pvio_bus_set_memory_list(brig.bus, list), 0);
+	pvio_memory_destroy(list);
+	for (i = 0; i < 2 * pvio_array_size(bad); i++)
+		ck_assert_int_eq(guest_bus_set_area(brig.gb, (uint32_t)i % 2, 0,
+						    bad[i / 2], 1),
+				 PVIO_BUS_BAD_ADDRESS);
+	for (i = 0; i < pvio_array_size(bad); i++)
+		guest_bus_operate(brig.gb, bad[i]);
+	ck_assert_uint_eq(buffer[4], PVIO_BUS_CALL_ISSUED);
+	ck_assert_int_eq(guest_bus_give_memory(brig.gb, GUEST_BUS_HAS_ALL), 0);
+	bus_rig_expect_service();
+}
+END_TEST
+
+/* An area's memory becomes such as cannot be written: it is gone. */
+START_TEST(area_that_becomes_read_only_is_an_area_no_more)
+{
+	const struct guest_region *areas = &brig.gb->own.region[1];
+	struct guest_device *gd = bus_rig_drive(0);
+	struct pvio_memory *list;
+
+	ck_assert_int_eq(pvio_memory_create(&list), 0);
+	list_regions(list, &brig.mem);
+	list_regions(list, &brig.gb->own);
+	ck_assert_int_eq(pvio_memory_remove(list, areas->gpa), 0);
+	ck_assert_int_eq(pvio_memory_add_fd(list, areas->gpa, areas->size,
+					    areas->fd, 0, true),
+			 0);
+	ck_assert_int_eq(pvio_bus_set_memory_list(brig.bus, list), 0);
+	pvio_memory_destroy(list);
+	bus_rig_submit(gd, 0, true);
+	guest_bus_doorbell(brig.gb, PVIO_BUS_DOORBELL_SIGNAL |
+					    guest_device_bus_signal(gd, 0));
+	bus_rig_settle();
+	ck_assert_int_eq(bus_rig_reap(gd, 0), 64);
+	ck_assert_int_eq(guest_bus_give_memory(brig.gb, GUEST_BUS_HAS_ALL), 0);
 	bus_rig_expect_service();
 }
 END_TEST
@@ -215,6 +290,8 @@ int main(void)
 {
 	const TTest *const tests[] = {
 		area_that_cannot_be_is_refused_and_the_old_one_stays,
+		memory_that_is_not_ours_to_write_has_no_areas_and_calls,
+		area_that_becomes_read_only_is_an_area_no_more,
 		areas_may_lie_on_anything,
 		nonsense_in_an_area_is_looked_at_and_dropped,
 		driver_that_never_arms_harms_itself_only,

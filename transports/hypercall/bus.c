@@ -18,6 +18,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 /* All buses of the process; devices come and go on many threads. */
 static pthread_mutex_t bus_list_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -68,6 +69,32 @@ void pvio_bus_answered(void *arg, int rc)
 		bus->rc = rc;
 	if (--bus->nr_waiting == 0)
 		bus->then(bus);
+}
+
+/* --- shared memory ------------------------------------------------------------- */
+
+void *pvio_bus_find_shared(const struct pvio_map *map, uint64_t address,
+			   uint64_t bytes, unsigned int align)
+{
+	const struct pvio_region *hint = NULL;
+	uint8_t *at = pvio_map_at(map, &hint, address, bytes);
+
+	/* The host's address counts, and an embedder's may be any. */
+	if (address % align || (uintptr_t)at % align ||
+	    (map->is_limited &&
+	     !pvio_map_allows(map, address, bytes, PROT_READ | PROT_WRITE)))
+		return NULL;
+	return at;
+}
+
+struct pvio_signal_area *pvio_bus_find_area(const struct pvio_map *map,
+					    const struct bus_place *place)
+{
+	if (!map || place->nr_words == 0)
+		return NULL;
+	return pvio_bus_find_shared(map, place->address,
+				    pvio_signal_bytes(place->nr_words),
+				    PVIO_BUS_AREA_ALIGN);
 }
 
 /* --- orders: memory, reset, quiet ---------------------------------------------- */

@@ -19,7 +19,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
 static_assert(sizeof(struct pvio_bus_call) == 8 + 2 * PVIO_BUS_MAX_MESSAGE,
 	      "as docs/bus-abi.md has it");
@@ -106,17 +105,9 @@ static int call_dispatch(struct pvio_bus *bus, struct bus_call *call)
 	return pvio_bus_device_message(bus, call);
 }
 
-static bool call_is_writable(const struct pvio_map *map, uint64_t address)
-{
-	return !map->is_limited ||
-	       pvio_map_allows(map, address, sizeof(struct pvio_bus_call),
-			       PROT_READ | PROT_WRITE);
-}
-
 static void call_run(struct pvio_bus *bus, struct bus_turn *turn)
 {
 	struct bus_call *call = pvio_container_of(turn, struct bus_call, turn);
-	const struct pvio_region *hint = NULL;
 	int result;
 
 	pvio_count(&bus->calls, 1);
@@ -125,10 +116,10 @@ static void call_run(struct pvio_bus *bus, struct bus_turn *turn)
 		call_drop(call, bus, "the bridge may not touch memory");
 		return;
 	}
-	if (call->address % PVIO_BUS_CALL_ALIGN == 0)
-		call->block = pvio_map_at(bus->map, &hint, call->address,
-					  sizeof(*call->block));
-	if (!call->block || !call_is_writable(bus->map, call->address)) {
+	call->block = pvio_bus_find_shared(bus->map, call->address,
+					   sizeof(*call->block),
+					   PVIO_BUS_CALL_ALIGN);
+	if (!call->block) {
 		call_drop(call, bus, "it is not in memory");
 		return;
 	}

@@ -262,6 +262,15 @@ struct bus_order {
 void pvio_bus_set_memory(struct pvio_bus *bus, struct bus_order *order);
 void pvio_bus_order_reset(struct pvio_bus *bus, struct bus_order *order);
 void pvio_bus_order_quiet(struct pvio_bus *bus, struct bus_order *order);
+/*
+ * What the driver and we share: NULL, it is not in @map as one piece that is
+ * aligned to @align and may be read and written.
+ */
+void *pvio_bus_find_shared(const struct pvio_map *map, uint64_t address,
+			   uint64_t bytes, unsigned int align);
+/* The same of an area; NULL @map: none is. */
+struct pvio_signal_area *pvio_bus_find_area(const struct pvio_map *map,
+					    const struct bus_place *place);
 /* The part of a turn that a driver's RESET is; @then ends it. */
 void pvio_bus_reset_all(struct pvio_bus *bus, bool has_driver,
 			void (*then)(struct pvio_bus *bus));
@@ -356,17 +365,5 @@ void pvio_bus_kick_free(struct bus_kick *kick);
 void pvio_bus_kicks_renew(struct pvio_bus *bus, struct pvio_map *map);
 /* Any thread: DOORBELL.  -EINVAL: it is nobody's. */
 int pvio_bus_doorbell(struct pvio_bus *bus, uint64_t value);
-
-/* Where an area is: NULL, it is not in @map. */
-static inline struct pvio_signal_area *
-pvio_bus_find_area(const struct pvio_map *map, const struct bus_place *place)
-{
-	const struct pvio_region *hint = NULL;
-
-	if (!map || place->nr_words == 0)
-		return NULL;
-	return pvio_map_at(map, &hint, place->address,
-			   pvio_signal_bytes(place->nr_words));
-}
 
 #endif

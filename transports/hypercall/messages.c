@@ -105,9 +105,7 @@ static int message_set_area(struct pvio_bus *bus, struct bus_call *call)
 	place.nr_words = le32toh(in.nr_words);
 	if (!at || place.nr_words > PVIO_BUS_MAX_WORDS || in.reserved)
 		return PVIO_BUS_BAD_VALUE;
-	if (place.nr_words > 0 &&
-	    (place.address % PVIO_BUS_AREA_ALIGN ||
-	     !pvio_bus_find_area(bus->map, &place)))
+	if (place.nr_words > 0 && !pvio_bus_find_area(bus->map, &place))
 		return PVIO_BUS_BAD_ADDRESS;
 	*at = place;
 	bus->done_arg = call;
