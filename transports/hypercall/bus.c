@@ -158,13 +158,6 @@ void pvio_bus_set_memory(struct pvio_bus *bus, struct bus_order *order)
 	pvio_bus_take_turn(bus, &order->turn);
 }
 
-/* Nobody waits longer for a reset because others wait for it as well. */
-static void device_is_reset(void *arg, int rc)
-{
-	(void)rc;
-	pvio_bus_answered(arg, 0);
-}
-
 void pvio_bus_reset_all(struct pvio_bus *bus, bool has_driver,
 			void (*then)(struct pvio_bus *bus))
 {
@@ -184,7 +177,7 @@ void pvio_bus_reset_all(struct pvio_bus *bus, bool has_driver,
 		for (q = 0; q <= device->regs.nr_queues; q++)
 			pvio_store_once(&device->routes[q].word, 0);
 		bus->nr_waiting++;
-		pvio_registers_reset(&device->regs, device_is_reset, bus);
+		pvio_registers_reset(&device->regs, pvio_bus_answered, bus);
 	}
 	(void)pvio_bus_notify_renew(bus, NULL);
 	pvio_bus_kicks_renew(bus, NULL);

@@ -196,8 +196,15 @@ static int device_set_status(struct pvio_bus *bus, struct bus_call *call)
 	status = le32toh(in.status);
 	if (status > UINT8_MAX)
 		return PVIO_BUS_BAD_VALUE;
-	/* What these two wait for is I/O: see above. */
-	if (status == 0 || (status & VIRTIO_CONFIG_S_SUSPEND)) {
+	/*
+	 * What these two wait for is I/O: see above.  A reset has few places for
+	 * those who want to hear of its end, which are not the driver's to fill.
+	 */
+	if (status == 0) {
+		pvio_registers_reset(regs, NULL, NULL);
+		return status_answer(call);
+	}
+	if (status & VIRTIO_CONFIG_S_SUSPEND) {
 		pvio_registers_set_status(regs, (uint8_t)status, status_goes_on,
 					  NULL);
 		return status_answer(call);
