@@ -101,10 +101,105 @@ START_TEST(reset_of_the_bus_waits_however_often_a_device_is_reset)
 }
 END_TEST
 
+/* --- what leaves ------------------------------------------------------------- */
+
+static int stop_one(void)
+{
+	pvio_device_stop(brig.dev[1]);
+	return 0;
+}
+
+static int route_one(void)
+{
+	const struct pvio_bus_route_in in = { .device = brig.number[1] };
+	struct pvio_bus_route_out out;
+
+	return guest_bus_route(brig.gb, &in, &out);
+}
+
+static int give_memory(void)
+{
+	return guest_bus_give_memory(brig.gb, GUEST_BUS_HAS_ALL);
+}
+
+static void expect_event(unsigned int event)
+{
+	struct pvio_bus_event_out out;
+
+	ck_assert_int_eq(guest_bus_get_event(brig.gb, &out), 0);
+	ck_assert_uint_eq(out.event, event);
+}
+
+/* Device 1 has been told to stop, and has a chain of queue 1 in flight. */
+static void stop_under_way(struct job *stop)
+{
+	int rc;
+
+	bus_rig_drive(0);
+	hold_one(bus_rig_drive(1), 1);
+	job_start(stop, stop_one, 1);
+	while ((rc = route_one()) == 0)
+		;
+	ck_assert_int_eq(rc, PVIO_BUS_BAD_STATE);
+}
+
+START_TEST(device_is_not_gone_while_it_has_requests)
+{
+	uint32_t status = 0;
+	struct job stop;
+
+	stop_under_way(&stop);
+	ck_assert_int_eq(
+		guest_bus_set_status(brig.gb, brig.number[1], 0, NULL), 0);
+	ck_assert_int_eq(guest_bus_get_status(brig.gb, brig.number[1], &status),
+			 0);
+	ck_assert_uint_ne(status, 0);
+	expect_event(PVIO_BUS_EVENT_NONE);
+	/* The driver's other devices do not wait for it. */
+	pvio_store_once(&probe.hold, false);
+	bus_rig_echo(brig.gd[0], 0);
+	release(1, 1);
+	job_join(&stop);
+	expect_event(PVIO_BUS_EVENT_REMOVED);
+	ck_assert_int_eq(guest_bus_get_status(brig.gb, brig.number[1], &status),
+			 PVIO_BUS_NO_DEVICE);
+}
+END_TEST
+
+START_TEST(memory_is_not_let_go_before_a_device_that_leaves_is_done)
+{
+	struct job stop, memory;
+
+	stop_under_way(&stop);
+	job_start(&memory, give_memory, 1);
+	let_others_go_on();
+	release(1, 1);
+	job_join(&memory);
+	job_join(&stop);
+	bus_rig_echo(brig.gd[0], 0);
+}
+END_TEST
+
+START_TEST(reset_of_the_bus_waits_for_a_device_that_leaves)
+{
+	struct job stop, reset;
+
+	stop_under_way(&stop);
+	job_start(&reset, reset_bus, 1);
+	let_others_go_on();
+	release(1, 1);
+	job_join(&reset);
+	job_join(&stop);
+}
+END_TEST
+
 int main(void)
 {
 	const TTest *const tests[] = {
 		reset_of_the_bus_waits_however_often_a_device_is_reset,
+		device_is_not_gone_while_it_has_requests,
+		memory_is_not_let_go_before_a_device_that_leaves_is_done,
+		reset_of_the_bus_waits_for_a_device_that_leaves,
 	};
 
 	return check_run("bus: threads", bus_rig_setup_threads,

@@ -116,10 +116,11 @@ static void order_end(struct pvio_bus *bus)
 	pvio_bus_end_turn(bus);
 }
 
-/* Every device that is there. */
-#define for_each_device(i, bus)             \
-	for (i = 0; i < BUS_MAX_DEVICES; i++) \
-		if ((bus)->slot[i].state == BUS_SLOT_PRESENT)
+/* Every device that may touch memory. */
+#define for_each_device(i, bus)                                  \
+	for (i = 0; i < BUS_MAX_DEVICES; i++)                     \
+		if ((bus)->slot[i].state == BUS_SLOT_PRESENT ||   \
+		    (bus)->slot[i].state == BUS_SLOT_LEAVING)
 
 static void memory_is_set(struct pvio_bus *bus)
 {

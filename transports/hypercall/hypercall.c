@@ -170,39 +170,50 @@ static int hypercall_start(void *transport)
 	return 0;
 }
 
-static void stop_reset(void *arg, int rc)
-{
-	struct hypercall *device = arg;
-
-	(void)rc;
-	pvio_registers_reset(&device->regs, device->done, device->done_arg);
-}
-
 /* No worker is in the device on the bus's behalf any more. */
-static void stop_is_done(struct pvio_bus *bus)
+static void gone_is_done(struct pvio_bus *bus)
 {
 	struct hypercall *device = bus->done_arg;
 
 	pvio_bus_end_turn(bus);
 	/* With the last device the bridge goes: there is nothing behind it. */
-	if (device->is_last)
-		pvio_bus_bridge_stop(bus->bridge, stop_reset, device);
+	if (--bus->nr_started == 0 && bus->bridge)
+		pvio_bus_bridge_stop(bus->bridge, device->done,
+				     device->done_arg);
 	else
-		stop_reset(device, 0);
+		device->done(device->done_arg, 0);
 }
 
+static void gone_run(struct pvio_bus *bus, struct bus_turn *turn)
+{
+	struct hypercall *device =
+		pvio_container_of(turn, struct hypercall, gone);
+
+	bus->done_arg = device;
+	pvio_bus_hide(device);
+	kicks_release(device, device->regs.nr_queues);
+	pvio_bus_await(bus, gone_is_done);
+	pvio_bus_kicks_renew(bus, bus->is_quiet ? NULL : bus->map);
+	pvio_bus_answered(bus, 0);
+}
+
+static void stop_is_reset(void *arg, int rc)
+{
+	struct hypercall *device = arg;
+
+	(void)rc;
+	pvio_bus_take_turn(device->bus, &device->gone);
+}
+
+/* The driver's other calls do not wait for what the device has in flight. */
 static void stop_run(struct pvio_bus *bus, struct bus_turn *turn)
 {
 	struct hypercall *device =
 		pvio_container_of(turn, struct hypercall, stop);
 
-	bus->done_arg = device;
-	hypercall_silence(&device->regs, PVIO_NO_VECTOR);
-	pvio_bus_hide(device);
-	kicks_release(device, device->regs.nr_queues);
-	pvio_bus_await(bus, stop_is_done);
-	pvio_bus_kicks_renew(bus, bus->is_quiet ? NULL : bus->map);
-	pvio_bus_answered(bus, 0);
+	device->slot->state = BUS_SLOT_LEAVING;
+	pvio_registers_reset(&device->regs, stop_is_reset, device);
+	pvio_bus_end_turn(bus);
 }
 
 static void hypercall_stop(void *transport, pvio_done_fn *done, void *arg)
@@ -211,7 +222,6 @@ static void hypercall_stop(void *transport, pvio_done_fn *done, void *arg)
 
 	device->done = done;
 	device->done_arg = arg;
-	device->is_last = --device->bus->nr_started == 0 && device->bus->bridge;
 	pvio_bus_take_turn(device->bus, &device->stop);
 }
 
@@ -280,6 +290,7 @@ static int hypercall_attach(struct pvio_device *dev, struct pvio_config *cfg,
 	device->dev = dev;
 	device->start.run = start_run;
 	device->stop.run = stop_run;
+	device->gone.run = gone_run;
 	rc = pvio_registers_init(&device->regs, dev, 0, hypercall_silence);
 	if (rc < 0)
 		goto detach;

@@ -137,14 +137,15 @@ enum bus_slot_state {
 	BUS_SLOT_FREE,
 	BUS_SLOT_COMING, /* its start waits for its turn */
 	BUS_SLOT_PRESENT,
-	BUS_SLOT_GONE, /* the driver has not taken the event */
+	BUS_SLOT_LEAVING, /* stopped, and reset for the last time */
+	BUS_SLOT_GONE,	  /* the driver has not taken the event */
 };
 
 /* A device's number, and its signals: one a queue, and configuration's. */
 struct bus_slot {
 	enum bus_slot_state state;
 	bool has_event;		  /* that it was added, or is gone */
-	struct hypercall *device; /* COMING, PRESENT */
+	struct hypercall *device; /* COMING, PRESENT, LEAVING */
 	uint16_t first_signal, nr_signals;
 };
 
@@ -157,8 +158,7 @@ struct hypercall {
 	uint16_t first_signal;	 /* the slot's, for workers */
 	union bus_route *routes; /* [nr_queues + 1], owned; config's last */
 	struct bus_kick **kicks; /* [nr_queues], owned: of their workers */
-	struct bus_turn start, stop;
-	bool is_last; /* that stops: the bridge with it */
+	struct bus_turn start, stop, gone;
 	pvio_done_fn *done; /* of the stop */
 	void *done_arg;
 };
@@ -283,7 +283,7 @@ int pvio_bus_add(struct pvio_bus *bus, struct hypercall *device);
 void pvio_bus_show(struct hypercall *device);
 /* It is not there any more; the driver is told. */
 void pvio_bus_hide(struct hypercall *device);
-/* PRESENT, or NULL. */
+/* PRESENT, or LEAVING and not reset yet, or NULL. */
 struct hypercall *pvio_bus_find(struct pvio_bus *bus, unsigned int number);
 /* Take an event: BUS_MAX_DEVICES when there is none. */
 unsigned int pvio_bus_take_event(struct pvio_bus *bus, bool *is_added);

@@ -53,7 +53,7 @@ static void kick_serve(struct bus_kick *kick, unsigned int number)
 	s = &kick->bus->signal[number];
 	/* Barrier O: whose it is, is there before the owner. */
 	owner = pvio_load_acquire(&s->owner);
-	if (!owner || s->kick != kick->number)
+	if (!owner || pvio_load_once(&s->kick) != kick->number)
 		return;
 	pvio_count(&kick->counters.kicks, 1);
 	pvio_device_kick_here(owner->dev, s->queue);

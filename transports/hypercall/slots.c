@@ -2,10 +2,15 @@
 /*
  * slots.c - who is on the bus: numbers, signals, events
  *
- *	FREE --start--> COMING --its turn--> PRESENT --stop--> GONE
- *	  ^                                     |                |
- *	  '-------- no driver knows of it ------'                |
- *	  '-------- the driver takes the event ------------------'
+ *	FREE --start--> COMING --its turn--> PRESENT --stop--> LEAVING
+ *	  ^                                                       | reset,
+ *	  |                                                       v its turn
+ *	  '---- the driver takes the event, or there is none ---- GONE
+ *
+ * What a device has in flight when it is stopped goes on in the driver's memory,
+ * which the driver may use for something else when it hears that the device is
+ * gone.  So it hears of it, from the event and from calls, when the device has
+ * been reset, and until then the device is one that is being reset.
  *
  * A driver that holds a number may use it at any time.  So a number, and the
  * signals of it, are not another device's before the driver has taken the event
@@ -47,7 +52,7 @@ unsigned int pvio_bus_take_event(struct pvio_bus *bus, bool *is_added)
 	if (i == BUS_MAX_DEVICES)
 		return i;
 	slot = &bus->slot[i];
-	*is_added = slot->state == BUS_SLOT_PRESENT;
+	*is_added = slot->state != BUS_SLOT_GONE;
 	slot->has_event = false;
 	if (slot->state == BUS_SLOT_GONE)
 		slot->state = BUS_SLOT_FREE;
@@ -82,7 +87,7 @@ static unsigned int signals_find(const struct pvio_bus *bus, unsigned int nr)
 	return first + nr <= PVIO_BUS_MAX_SIGNALS ? first : 0;
 }
 
-static void signals_own(struct hypercall *device, struct hypercall *owner)
+static void signals_give(struct hypercall *device)
 {
 	unsigned int i;
 
@@ -93,8 +98,18 @@ static void signals_own(struct hypercall *device, struct hypercall *owner)
 		s->queue = (uint16_t)i;
 		pvio_store_once(&s->kick, (uint16_t)device->kicks[i]->number);
 		/* Barrier O: see kick_serve(). */
-		pvio_store_release(&s->owner, owner);
+		pvio_store_release(&s->owner, device);
 	}
+}
+
+/* Workers may be reading what else there is of them. */
+static void signals_take(struct hypercall *device)
+{
+	struct bus_signal *s = &device->bus->signal[device->first_signal];
+	unsigned int i;
+
+	for (i = 0; i < device->regs.nr_queues; i++)
+		pvio_store_once(&s[i].owner, NULL);
 }
 
 /* --- slots ------------------------------------------------------------------------- */
@@ -123,7 +138,7 @@ int pvio_bus_add(struct pvio_bus *bus, struct hypercall *device)
 
 void pvio_bus_show(struct hypercall *device)
 {
-	signals_own(device, device);
+	signals_give(device);
 	device->slot->state = BUS_SLOT_PRESENT;
 	if (device->bus->has_driver)
 		slot_tell(device->bus, device->slot);
@@ -134,7 +149,7 @@ void pvio_bus_hide(struct hypercall *device)
 	struct bus_slot *slot = device->slot;
 	struct pvio_bus *bus = device->bus;
 
-	signals_own(device, NULL);
+	signals_take(device);
 	device->slot = NULL;
 	slot->device = NULL;
 	slot->has_event = false;
@@ -145,8 +160,14 @@ void pvio_bus_hide(struct hypercall *device)
 
 struct hypercall *pvio_bus_find(struct pvio_bus *bus, unsigned int number)
 {
-	if (number >= BUS_MAX_DEVICES ||
-	    bus->slot[number].state != BUS_SLOT_PRESENT)
+	const struct bus_slot *slot;
+
+	if (number >= BUS_MAX_DEVICES)
 		return NULL;
-	return bus->slot[number].device;
+	slot = &bus->slot[number];
+	if (slot->state == BUS_SLOT_PRESENT ||
+	    (slot->state == BUS_SLOT_LEAVING &&
+	     slot->device->regs.is_resetting))
+		return slot->device;
+	return NULL;
 }
