@@ -193,6 +193,44 @@ START_TEST(reset_of_the_bus_waits_for_a_device_that_leaves)
 }
 END_TEST
 
+/* --- what does not start ------------------------------------------------------ */
+
+/* A device of @worker. */
+static struct pvio_device *create_on(struct pvio_worker *worker)
+{
+	struct pvio_device *dev;
+
+	ck_assert_int_eq(pvio_device_create("more", BUS_RIG_CONFIG,
+					    brig.control, &worker, 1, &dev),
+			 0);
+	return dev;
+}
+
+START_TEST(worker_of_a_device_that_did_not_start_may_go)
+{
+	unsigned int nr = pvio_bus_nr_kick_queues(brig.bus);
+	struct pvio_worker *worker;
+	struct pvio_device *dev;
+	int rc;
+
+	/* No number is free, since the driver does not take the events. */
+	do {
+		dev = create_on(brig.control);
+		rc = pvio_device_start(dev);
+		pvio_device_destroy(dev);
+	} while (rc == 0);
+	ck_assert_int_eq(rc, -ENOSPC);
+
+	ck_assert_int_eq(pvio_worker_create("short", &worker), 0);
+	dev = create_on(worker);
+	ck_assert_int_eq(pvio_device_start(dev), -ENOSPC);
+	pvio_device_destroy(dev);
+	pvio_worker_destroy(worker);
+	ck_assert_uint_eq(pvio_bus_nr_kick_queues(brig.bus), nr + 1);
+	bus_rig_expect_service();
+}
+END_TEST
+
 int main(void)
 {
 	const TTest *const tests[] = {
@@ -201,7 +239,15 @@ int main(void)
 		memory_is_not_let_go_before_a_device_that_leaves_is_done,
 		reset_of_the_bus_waits_for_a_device_that_leaves,
 	};
+	const TTest *const alone[] = {
+		worker_of_a_device_that_did_not_start_may_go,
+	};
+	int rc;
 
-	return check_run("bus: threads", bus_rig_setup_threads,
-			 bus_rig_teardown, tests, pvio_array_size(tests));
+	rc = check_run("bus: threads", bus_rig_setup_threads, bus_rig_teardown,
+		       tests, pvio_array_size(tests));
+	if (check_run("bus: one thread", bus_rig_setup, bus_rig_teardown, alone,
+		      pvio_array_size(alone)) != EXIT_SUCCESS)
+		rc = EXIT_FAILURE;
+	return rc;
 }

@@ -90,26 +90,25 @@ static void hypercall_describe(void *transport, char *text, size_t size)
 
 /* --- start, stop ------------------------------------------------------------------- */
 
-static void kicks_release(struct hypercall *device, unsigned int nr)
+static void kicks_put(struct hypercall *device, unsigned int nr)
 {
 	while (nr > 0)
-		device->kicks[--nr]->nr_users--;
+		pvio_bus_kick_put(device->kicks[--nr]);
 }
 
-static int kicks_use(struct hypercall *device)
+static int kicks_get(struct hypercall *device)
 {
 	unsigned int i;
 	int rc;
 
 	for (i = 0; i < device->regs.nr_queues; i++) {
-		rc = pvio_bus_kick_of(device->bus,
-				      pvio_device_vq(device->dev, i)->worker,
-				      &device->kicks[i]);
+		rc = pvio_bus_kick_get(device->bus,
+				       pvio_device_vq(device->dev, i)->worker,
+				       &device->kicks[i]);
 		if (rc < 0) {
-			kicks_release(device, i);
+			kicks_put(device, i);
 			return rc;
 		}
-		device->kicks[i]->nr_users++;
 	}
 	return 0;
 }
@@ -146,28 +145,30 @@ static void start_run(struct pvio_bus *bus, struct bus_turn *turn)
 static int hypercall_start(void *transport)
 {
 	struct hypercall *device = transport;
+	struct pvio_bus *bus = device->bus;
 	int rc;
 
-	rc = kicks_use(device);
+	rc = kicks_get(device);
 	if (rc < 0)
 		return rc;
-	rc = pvio_bus_add(device->bus, device);
-	if (rc < 0) {
-		kicks_release(device, device->regs.nr_queues);
-		return rc;
+	rc = pvio_bus_add(bus, device);
+	if (rc < 0)
+		goto put_kicks;
+	if (bus->bridge && bus->nr_started == 0) {
+		rc = pvio_bus_bridge_start(bus->bridge);
+		if (rc < 0)
+			goto free_slot;
 	}
-	if (device->bus->bridge && device->bus->nr_started == 0) {
-		rc = pvio_bus_bridge_start(device->bus->bridge);
-		if (rc < 0) {
-			*device->slot = (struct bus_slot){ .device = NULL };
-			device->slot = NULL;
-			kicks_release(device, device->regs.nr_queues);
-			return rc;
-		}
-	}
-	device->bus->nr_started++;
-	pvio_bus_take_turn(device->bus, &device->start);
+	bus->nr_started++;
+	pvio_bus_take_turn(bus, &device->start);
 	return 0;
+
+free_slot:
+	*device->slot = (struct bus_slot){ .state = BUS_SLOT_FREE };
+	device->slot = NULL;
+put_kicks:
+	kicks_put(device, device->regs.nr_queues);
+	return rc;
 }
 
 /* No worker is in the device on the bus's behalf any more. */
@@ -191,7 +192,7 @@ static void gone_run(struct pvio_bus *bus, struct bus_turn *turn)
 
 	bus->done_arg = device;
 	pvio_bus_hide(device);
-	kicks_release(device, device->regs.nr_queues);
+	kicks_put(device, device->regs.nr_queues);
 	pvio_bus_await(bus, gone_is_done);
 	pvio_bus_kicks_renew(bus, bus->is_quiet ? NULL : bus->map);
 	pvio_bus_answered(bus, 0);

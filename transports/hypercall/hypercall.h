@@ -98,7 +98,8 @@ struct bus_kick {
 	struct pvio_bus *bus;
 	struct pvio_worker *worker; /* borrowed; NULL: nobody uses it now */
 	unsigned int number;
-	unsigned int nr_users; /* started devices with queues there */
+	unsigned int nr_users; /* queues of started devices there */
+	bool is_known;	       /* to the worker, which has to let go of it */
 	struct bus_place place;
 	int fd; /* the doorbell's eventfd, owned */
 	/* Ours, not the guest's: what doorbells of a signal raise.  Owned. */
@@ -353,9 +354,13 @@ void pvio_bus_notify_retire(struct pvio_bus *bus);
 
 /* --- kick.c ------------------------------------------------------------------ */
 
-/* The kick queue of @worker, made if there is none.  -ENOSPC, -errno. */
-int pvio_bus_kick_of(struct pvio_bus *bus, struct pvio_worker *worker,
-		     struct bus_kick **kick);
+/*
+ * Use the kick queue of @worker, made if there is none.  -ENOSPC, -errno.  The
+ * worker hears of it, and of the last put, by pvio_bus_kicks_renew().
+ */
+int pvio_bus_kick_get(struct pvio_bus *bus, struct pvio_worker *worker,
+		      struct bus_kick **kick);
+void pvio_bus_kick_put(struct bus_kick *kick);
 void pvio_bus_kick_free(struct bus_kick *kick);
 /*
  * Have every kick queue's worker use it as its place, its users and @map say;

@@ -137,8 +137,10 @@ static void kick_is_taken(struct pvio_task *task)
 
 	pvio_map_put(kick->new_map);
 	kick->new_map = NULL;
-	if (kick->nr_users == 0)
+	if (kick->nr_users == 0) {
+		kick->is_known = false;
 		kick->worker = NULL;
+	}
 	pvio_bus_answered(kick->bus, kick->rc);
 }
 
@@ -222,6 +224,7 @@ static void kick_renew(struct bus_kick *kick, struct pvio_map *map)
 			kick->bus->rc = -ENOMEM;
 	}
 	kick->wants_event = kick->nr_users > 0;
+	kick->is_known = true;
 	kick->bus->nr_waiting++;
 	pvio_worker_post(kick->worker, &kick->task);
 }
@@ -329,32 +332,49 @@ void pvio_bus_kick_free(struct bus_kick *kick)
 	free(kick);
 }
 
-int pvio_bus_kick_of(struct pvio_bus *bus, struct pvio_worker *worker,
-		     struct bus_kick **out)
+/* That of @worker, or one that nobody has. */
+static struct bus_kick *kick_find(struct pvio_bus *bus,
+				  struct pvio_worker *worker)
 {
 	struct bus_kick *unused = NULL;
 	unsigned int i;
-	int rc;
 
 	for (i = 0; i < bus->nr_kicks; i++) {
-		if (bus->kick[i]->worker == worker) {
-			*out = bus->kick[i];
-			return 0;
-		}
+		if (bus->kick[i]->worker == worker)
+			return bus->kick[i];
 		if (!bus->kick[i]->worker)
 			unused = bus->kick[i];
 	}
-	if (!unused) {
+	return unused;
+}
+
+int pvio_bus_kick_get(struct pvio_bus *bus, struct pvio_worker *worker,
+		      struct bus_kick **out)
+{
+	struct bus_kick *kick = kick_find(bus, worker);
+	int rc;
+
+	if (!kick) {
 		if (bus->nr_kicks == BUS_MAX_KICKS)
 			return -ENOSPC;
-		rc = kick_create(bus, &unused);
+		rc = kick_create(bus, &kick);
 		if (rc < 0)
 			return rc;
-		bus->kick[bus->nr_kicks] = unused;
+		bus->kick[bus->nr_kicks] = kick;
 		/* Barrier N: see pvio_bus_doorbell(). */
 		pvio_store_release(&bus->nr_kicks, bus->nr_kicks + 1);
 	}
-	unused->worker = worker;
-	*out = unused;
+	/* A worker that has it may be reading this. */
+	if (!kick->worker)
+		kick->worker = worker;
+	kick->nr_users++;
+	*out = kick;
 	return 0;
+}
+
+void pvio_bus_kick_put(struct bus_kick *kick)
+{
+	/* A device that could not start may have been its only user. */
+	if (--kick->nr_users == 0 && !kick->is_known)
+		kick->worker = NULL;
 }
