@@ -11,6 +11,7 @@ library_sources += \
 	transports/hypercall/messages.c \
 	transports/hypercall/notify.c \
 	transports/hypercall/slots.c \
+	transports/hypercall/unplug.c \
 	transports/loopback/loopback.c \
 	transports/mmio/mmio.c \
 	transports/pci/card.h \

@@ -126,9 +126,11 @@ static bool event_take(struct pvio_bus *bus)
 		bus_add_device(bus, event.device);
 		break;
 	case PVIO_BUS_EVENT_REMOVED:
+	case PVIO_BUS_EVENT_LEAVE:
 		pv = bus_device(bus, event.device);
 		if (pv)
-			pvio_device_remove(pv, true);
+			pvio_device_remove(
+				pv, event.event == PVIO_BUS_EVENT_REMOVED);
 		break;
 	}
 	return true;

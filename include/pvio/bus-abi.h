@@ -269,6 +269,7 @@ struct pvio_bus_route_out {
 #define PVIO_BUS_EVENT_NONE    0
 #define PVIO_BUS_EVENT_ADDED   1
 #define PVIO_BUS_EVENT_REMOVED 2
+#define PVIO_BUS_EVENT_LEAVE   3
 
 struct pvio_bus_event_out {
 	uint16_t device;

@@ -49,6 +49,15 @@ typedef void pvio_bus_interrupt_fn(void *arg, unsigned int number);
 /* The bus that @dev is on, or NULL when it has another transport. */
 struct pvio_bus *pvio_bus_of(struct pvio_device *dev);
 
+/*
+ * Ask the guest's driver to let @dev go, and wait until it has, @timeout_ms at
+ * most.  0: it has, or there is none; then, or when the VMM does not want to
+ * wait longer, pvio_device_destroy().  Without it a driver loses the requests it
+ * has made.  -ETIMEDOUT; -EINVAL: not started, or on no bus; -EBUSY: somebody
+ * asks already; -ENOMEM.
+ */
+int pvio_bus_unplug(struct pvio_device *dev, unsigned int timeout_ms);
+
 /* Set the callback (NULL: none) and its argument; before a device starts. */
 int pvio_bus_set_host(struct pvio_bus *bus, pvio_bus_interrupt_fn *interrupt,
 		      void *arg);
@@ -83,7 +92,7 @@ uint64_t pvio_bus_hypercall(struct pvio_bus *bus, uint64_t op, uint64_t arg);
 
 /* --- doorbells -------------------------------------------------------------- */
 
-/* How many kick queues there are: one for each worker of its devices. */
+/* How many kick queues there are: one for each worker of started devices. */
 unsigned int pvio_bus_nr_kick_queues(struct pvio_bus *bus);
 /*
  * The eventfd that stands for ringing kick queue @number: for an ioeventfd on
@@ -108,7 +117,7 @@ void pvio_bus_reset(struct pvio_bus *bus);
 
 struct pvio_bus_counters {
 	uint64_t calls;	       /* control messages */
-	uint64_t doorbells;    /* that came by an operation or an eventfd */
+	uint64_t doorbells;    /* that woke a worker */
 	uint64_t kicks;	       /* signals taken from kick queues */
 	uint64_t raised;       /* signals raised, new ones */
 	uint64_t coalesced;    /* signals that were pending already */

@@ -196,6 +196,14 @@ tests_unit_check_bus_signals_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_check_bus_signals_LDFLAGS = $(rig_ldflags)
 tests_unit_check_bus_signals_LDADD = $(test_libs)
 
+check_PROGRAMS += tests/unit/check_bus_unplug
+TESTS += tests/unit/check_bus_unplug
+tests_unit_check_bus_unplug_SOURCES = tests/unit/check_bus_unplug.c $(bus_rig_sources)
+tests_unit_check_bus_unplug_CPPFLAGS = $(rig_cppflags)
+tests_unit_check_bus_unplug_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_check_bus_unplug_LDFLAGS = $(rig_ldflags)
+tests_unit_check_bus_unplug_LDADD = $(test_libs)
+
 check_PROGRAMS += tests/unit/check_bus_threads
 TESTS += tests/unit/check_bus_threads
 tests_unit_check_bus_threads_SOURCES = tests/unit/check_bus_threads.c $(bus_rig_sources)

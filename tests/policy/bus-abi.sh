@@ -271,8 +271,12 @@ while read -r name number; do
 done <"$tmp/modes"
 says "\(queue $num: of changes of" PVIO_BUS_QUEUE_CONFIG
 says "device $num, queue 0: of the bus's" PVIO_BUS_THE_BUS
-says "GET_EVENT takes one event: $num none, $num added, $num removed" \
-	PVIO_BUS_EVENT_NONE PVIO_BUS_EVENT_ADDED PVIO_BUS_EVENT_REMOVED
+between '## 5. Devices come and go' |
+	sed -nE 's/^\| ([0-9]) \| ([a-z]+) \|.*/\U\2\E \1/p' >"$tmp/events"
+[ "$(wc -l <"$tmp/events")" = 4 ] || fail "$doc: no table of events"
+while read -r name number; do
+	is "PVIO_BUS_EVENT_$name" "$number"
+done <"$tmp/events"
 
 # --- what was compared --------------------------------------------------------
 

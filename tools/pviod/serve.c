@@ -22,6 +22,7 @@
 
 #include <json-c/json.h>
 
+#include <pvio/bus.h>
 #include <pvio/pvio.h>
 
 #include "core/device.h"
@@ -31,6 +32,9 @@
 #include "link.h"
 #include "serve.h"
 #include "tools/common/lines.h"
+
+/* How long a guest may take to let a device go. */
+#define SERVE_UNPLUG_MS 2000
 
 struct serve {
 	const struct plan_unit *unit;
@@ -268,6 +272,10 @@ static int serve_unplug(struct serve *s, const char *name)
 
 	if (!dev)
 		return -ENOENT;
+	/* A driver that does not let it go does not keep it. */
+	if (pvio_bus_unplug(dev, SERVE_UNPLUG_MS) == -ETIMEDOUT)
+		pvio_log(PVIO_LOG_WARNING,
+			 "%s: its driver does not let it go: taken away", name);
 	while (s->devices[i] != dev)
 		i++;
 	s->nr_devices--;

@@ -62,6 +62,7 @@ static void hypercall_silence(struct pvio_registers *regs, uint16_t vector)
 	(void)vector;
 	for (i = 0; i <= regs->nr_queues; i++)
 		pvio_store_once(&device->routes[i].word, 0);
+	pvio_bus_was_reset(device);
 }
 
 static void hypercall_describe(void *transport, char *text, size_t size)
@@ -333,9 +334,14 @@ static const struct pvio_transport_ops hypercall_ops = {
 	.describe	= hypercall_describe,
 };
 
+struct hypercall *pvio_hypercall_of(struct pvio_device *dev)
+{
+	return pvio_device_transport(dev, &hypercall_ops);
+}
+
 struct pvio_bus *pvio_bus_of(struct pvio_device *dev)
 {
-	struct hypercall *device = pvio_device_transport(dev, &hypercall_ops);
+	struct hypercall *device = pvio_hypercall_of(dev);
 
 	return device ? device->bus : NULL;
 }

@@ -5,6 +5,7 @@
  *	hypercall.c	the transport of one device: its place on the bus
  *	bus.c		the bus: one thing at a time, memory, reset
  *	slots.c		who is on it: numbers, signals, events
+ *	unplug.c	asking the driver to let a device go
  *	calls.c		call blocks: copied in, carried out, answered
  *	messages.c	the table of messages, and those to the bus
  *	device.c	those to a device
@@ -34,6 +35,7 @@
 #include <pvio/bus.h>
 
 struct bus_bridge;
+struct bus_unplug;
 struct event;
 
 #define BUS_MAX_DEVICES	   256
@@ -145,7 +147,7 @@ enum bus_slot_state {
 /* A device's number, and its signals: one a queue, and configuration's. */
 struct bus_slot {
 	enum bus_slot_state state;
-	bool has_event;		  /* that it was added, or is gone */
+	uint8_t event;		  /* to be told; PVIO_BUS_EVENT_ */
 	struct hypercall *device; /* COMING, PRESENT, LEAVING */
 	uint16_t first_signal, nr_signals;
 };
@@ -160,6 +162,7 @@ struct hypercall {
 	union bus_route *routes; /* [nr_queues + 1], owned; config's last */
 	struct bus_kick **kicks; /* [nr_queues], owned: of their workers */
 	struct bus_turn start, stop, gone;
+	struct bus_unplug *unplug; /* the driver is asked for it */
 	pvio_done_fn *done; /* of the stop */
 	void *done_arg;
 };
@@ -286,8 +289,11 @@ void pvio_bus_show(struct hypercall *device);
 void pvio_bus_hide(struct hypercall *device);
 /* PRESENT, or LEAVING and not reset yet, or NULL. */
 struct hypercall *pvio_bus_find(struct pvio_bus *bus, unsigned int number);
-/* Take an event: BUS_MAX_DEVICES when there is none. */
-unsigned int pvio_bus_take_event(struct pvio_bus *bus, bool *is_added);
+/* Have an event of @slot, and say so. */
+void pvio_bus_tell(struct pvio_bus *bus, struct bus_slot *slot,
+		   unsigned int event);
+/* Take one, and whose it is; EVENT_NONE. */
+unsigned int pvio_bus_take_event(struct pvio_bus *bus, unsigned int *number);
 bool pvio_bus_has_event(const struct pvio_bus *bus);
 void pvio_bus_forget_events(struct pvio_bus *bus);
 
@@ -336,6 +342,13 @@ void pvio_bus_bridge_stop(struct bus_bridge *bridge, pvio_done_fn *done,
 			  void *arg);
 void pvio_bus_bridge_describe(const struct bus_bridge *bridge, char *text,
 			      size_t size);
+
+/* --- hypercall.c, unplug.c -------------------------------------------------------- */
+
+/* NULL: it is on no bus. */
+struct hypercall *pvio_hypercall_of(struct pvio_device *dev);
+/* A reset is over: who asked for the device need not wait longer. */
+void pvio_bus_was_reset(struct hypercall *device);
 
 /* --- notify.c ---------------------------------------------------------------- */
 

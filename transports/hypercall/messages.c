@@ -182,14 +182,10 @@ static int message_route(struct pvio_bus *bus, struct bus_call *call)
 static int message_get_event(struct pvio_bus *bus, struct bus_call *call)
 {
 	struct pvio_bus_event_out *out = pvio_bus_response(call, sizeof(*out));
-	bool is_added = false;
-	unsigned int i = pvio_bus_take_event(bus, &is_added);
+	unsigned int number = 0;
 
-	if (i == BUS_MAX_DEVICES)
-		return PVIO_BUS_OK; /* 0: none */
-	out->device = htole16((uint16_t)i);
-	out->event = htole16(is_added ? PVIO_BUS_EVENT_ADDED
-				      : PVIO_BUS_EVENT_REMOVED);
+	out->event = htole16((uint16_t)pvio_bus_take_event(bus, &number));
+	out->device = htole16((uint16_t)number);
 	return PVIO_BUS_OK;
 }
 

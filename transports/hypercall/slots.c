@@ -5,7 +5,7 @@
  *	FREE --start--> COMING --its turn--> PRESENT --stop--> LEAVING
  *	  ^                                                       | reset,
  *	  |                                                       v its turn
- *	  '---- the driver takes the event, or there is none ---- GONE
+ *	  '---- the driver has dealt with it, or there is none -- GONE
  *
  * What a device has in flight when it is stopped goes on in the driver's memory,
  * which the driver may use for something else when it hears that the device is
@@ -14,8 +14,8 @@
  *
  * A driver that holds a number may use it at any time.  So a number, and the
  * signals of it, are not another device's before the driver has taken the event
- * that the first is gone.  Events are bits of the slot: there can be no more of
- * them than there are slots, however slow the driver is.
+ * that the first is gone, and has asked for the next.  A slot has one event, the
+ * last: there can be no more than there are slots, however slow the driver is.
  */
 #include "hypercall.h"
 
@@ -25,9 +25,10 @@
 
 /* --- events --------------------------------------------------------------------- */
 
-static void slot_tell(struct pvio_bus *bus, struct bus_slot *slot)
+void pvio_bus_tell(struct pvio_bus *bus, struct bus_slot *slot,
+		   unsigned int event)
 {
-	slot->has_event = true;
+	slot->event = (uint8_t)event;
 	pvio_bus_notify(bus, bus->events, PVIO_BUS_SIGNAL_EVENTS,
 			&bus->counters);
 }
@@ -37,34 +38,45 @@ bool pvio_bus_has_event(const struct pvio_bus *bus)
 	unsigned int i;
 
 	for (i = 0; i < BUS_MAX_DEVICES; i++)
-		if (bus->slot[i].has_event)
+		if (bus->slot[i].event != PVIO_BUS_EVENT_NONE)
 			return true;
 	return false;
 }
 
-unsigned int pvio_bus_take_event(struct pvio_bus *bus, bool *is_added)
+/* What the driver was told before it has dealt with now. */
+static void slots_free_told(struct pvio_bus *bus)
 {
-	struct bus_slot *slot;
-	unsigned int i = 0;
+	unsigned int i;
 
-	while (i < BUS_MAX_DEVICES && !bus->slot[i].has_event)
+	for (i = 0; i < BUS_MAX_DEVICES; i++)
+		if (bus->slot[i].state == BUS_SLOT_GONE &&
+		    bus->slot[i].event == PVIO_BUS_EVENT_NONE)
+			bus->slot[i].state = BUS_SLOT_FREE;
+}
+
+unsigned int pvio_bus_take_event(struct pvio_bus *bus, unsigned int *number)
+{
+	unsigned int i = 0, event;
+
+	slots_free_told(bus);
+	while (i < BUS_MAX_DEVICES &&
+	       bus->slot[i].event == PVIO_BUS_EVENT_NONE)
 		i++;
 	if (i == BUS_MAX_DEVICES)
-		return i;
-	slot = &bus->slot[i];
-	*is_added = slot->state != BUS_SLOT_GONE;
-	slot->has_event = false;
-	if (slot->state == BUS_SLOT_GONE)
-		slot->state = BUS_SLOT_FREE;
-	return i;
+		return PVIO_BUS_EVENT_NONE;
+	*number = i;
+	event = bus->slot[i].event;
+	bus->slot[i].event = PVIO_BUS_EVENT_NONE;
+	return event;
 }
 
 void pvio_bus_forget_events(struct pvio_bus *bus)
 {
-	bool is_added;
+	unsigned int i;
 
-	while (pvio_bus_take_event(bus, &is_added) < BUS_MAX_DEVICES)
-		;
+	for (i = 0; i < BUS_MAX_DEVICES; i++)
+		bus->slot[i].event = PVIO_BUS_EVENT_NONE;
+	slots_free_told(bus);
 }
 
 /* --- signals ---------------------------------------------------------------------- */
@@ -141,7 +153,8 @@ void pvio_bus_show(struct hypercall *device)
 	signals_give(device);
 	device->slot->state = BUS_SLOT_PRESENT;
 	if (device->bus->has_driver)
-		slot_tell(device->bus, device->slot);
+		pvio_bus_tell(device->bus, device->slot,
+			      PVIO_BUS_EVENT_ADDED);
 }
 
 void pvio_bus_hide(struct hypercall *device)
@@ -152,10 +165,10 @@ void pvio_bus_hide(struct hypercall *device)
 	signals_take(device);
 	device->slot = NULL;
 	slot->device = NULL;
-	slot->has_event = false;
+	slot->event = PVIO_BUS_EVENT_NONE;
 	slot->state = bus->has_driver ? BUS_SLOT_GONE : BUS_SLOT_FREE;
 	if (bus->has_driver)
-		slot_tell(bus, slot);
+		pvio_bus_tell(bus, slot, PVIO_BUS_EVENT_REMOVED);
 }
 
 struct hypercall *pvio_bus_find(struct pvio_bus *bus, unsigned int number)
