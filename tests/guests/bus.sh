@@ -339,8 +339,8 @@ bus_change()
 
 # A disk comes to a running bus, is used, and goes, twice; and so does the card,
 # with packets under way.  The other disk is busy all the time, and notices
-# nothing.  The one that goes has nothing to do then: a device that is gone
-# answers no requests, and virtio_blk waits for its last ones for ever.
+# nothing.  The one that goes is being read: its driver is asked to end that
+# first, since virtio_blk waits for ever for what a device has not answered.
 hotplug_case()
 {
 	local i
@@ -373,10 +373,14 @@ hotplug_case()
 			step "file system 2 \$i" file_system \$d2
 			disk_io \$d2 8
 			ping -q -i 0.01 -s 1400 10.0.0.1 >/dev/null &
+			ping=\$!
+			# Reads, with requests under way at every moment.
+			while dd if=\$d2 of=/dev/null bs=65536 iflag=direct \
+				2>/dev/null; do :; done &
 			say both \$i
 			step "the disk has gone \$i" until_true 60 has_disks 1
 			step "the card has gone \$i" until_true 60 no_net
-			kill \$! 2>/dev/null
+			kill \$ping \$! 2>/dev/null
 			say alone \$i
 		done
 		touch /tmp/enough

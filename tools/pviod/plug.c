@@ -19,6 +19,9 @@
 #include "link.h"
 #include "plug.h"
 
+/* Guests may take their time to let devices go, one after the other. */
+#define PLUG_ANSWER_S 120
+
 static const struct plan_device *plug_find(const struct plan_unit *unit,
 					   const char *name)
 {
@@ -96,7 +99,7 @@ static void plug_request(struct unit *unit, const struct plan_device *device,
 	if (config)
 		json_object_object_add(request, "config",
 				       json_object_new_string(config));
-	unit_request(unit, request, plug_answered, unit);
+	unit_request(unit, request, PLUG_ANSWER_S, plug_answered, unit);
 }
 
 bool plug_apply(struct unit *unit, const struct plan_unit *now)

@@ -34,7 +34,7 @@
 #include "tools/common/lines.h"
 
 /* How long a guest may take to let a device go. */
-#define SERVE_UNPLUG_MS 2000
+#define SERVE_UNPLUG_MS 10000
 
 struct serve {
 	const struct plan_unit *unit;

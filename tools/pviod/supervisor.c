@@ -413,7 +413,7 @@ void supervisor_request(struct supervisor *s, struct json_object *request,
 			      : "the command needs a device");
 		return;
 	}
-	unit_request(unit, request, answer, arg);
+	unit_request(unit, request, UNIT_ANSWER_S, answer, arg);
 }
 
 void supervisor_forget(struct supervisor *s, const void *arg)

@@ -28,7 +28,6 @@
 #define UNIT_READY_DELAY_MS 1000 /* at most, when it had been serving */
 #define UNIT_STEADY_NS      (60 * 1000000000ULL)
 #define UNIT_STOP_MS        5000
-#define UNIT_ANSWER_MS      3000
 #define UNIT_MAX_REQUESTS   64
 
 static const char *const unit_states[] = {
@@ -108,9 +107,9 @@ static void unit_on_deadline(evutil_socket_t fd, short what, void *arg)
 }
 
 void unit_request(struct unit *unit, struct json_object *request,
-		  unit_answer_fn *answer, void *arg)
+		  unsigned int limit_s, unit_answer_fn *answer, void *arg)
 {
-	struct timeval tv = { UNIT_ANSWER_MS / 1000, 0 };
+	struct timeval tv = { limit_s, 0 };
 	const char *why = "the device is not being served";
 	struct unit_pending *p;
 

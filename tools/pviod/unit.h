@@ -83,9 +83,13 @@ void unit_stop(struct unit *unit);
 /* Its process ended with @status, as from waitpid(). */
 void unit_ended(struct unit *unit, int status);
 
-/* Ask the process.  Takes @request on success and failure. */
+/*
+ * Ask the process, and wait @limit_s seconds for its answer.  Takes @request on
+ * success and failure.
+ */
+#define UNIT_ANSWER_S 3 /* for what it need not wait for */
 void unit_request(struct unit *unit, struct json_object *request,
-		  unit_answer_fn *answer, void *arg);
+		  unsigned int limit_s, unit_answer_fn *answer, void *arg);
 /* Answer no request of @arg any more. */
 void unit_forget(struct unit *unit, const void *arg);
 
