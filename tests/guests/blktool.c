@@ -8,6 +8,11 @@
  *	blktool verify PATH SEED BLOCKS WRITES...  are they all there?
  *	blktool bench PATH read|write BYTES THREADS SECONDS
  *						in the second half of the disk
+ *	blktool random BYTES DEPTH SECONDS PATH...
+ *						read at random, DEPTH at a time
+ *						of each disk, all at once
+ *	blktool ring PATH OFFSET VALUE COUNT	time COUNT writes of VALUE to a
+ *						register of a PCI function
  *
  * hammer: every thread owns BLOCKS blocks of the disk and writes them in an
  * order that follows from the seed, each write with its number in it, and now
@@ -21,20 +26,25 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/aio_abi.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
+#include "histogram.h"
 #include "stream.h"
 
-#define BLOCK_BYTES ((size_t)4096)
-#define CHUNK_BYTES ((size_t)65536)
-#define THREADS_MAX 16
+#define BLOCK_BYTES  ((size_t)4096)
+#define CHUNK_BYTES  ((size_t)65536)
+#define THREADS_MAX  16
+#define DEPTH_MAX    128
 #define HAMMER_MAGIC 0x7076696f68616d72u
 
 static void __attribute__((format(printf, 1, 2), noreturn))
@@ -391,6 +401,168 @@ static int bench_command(char **arg)
 	return 0;
 }
 
+/* --- random -------------------------------------------------------------- */
+
+struct random {
+	int fd;
+	size_t bytes;
+	unsigned int depth;
+	uint64_t blocks; /* of the disk */
+	uint64_t seed;
+	double until;
+	struct histogram times;
+	pthread_t id;
+};
+
+static uint64_t now_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+/* Submit @nr of @cb, as one; when, is in their data. */
+static void random_submit(aio_context_t context, struct iocb **cb, long nr)
+{
+	uint64_t now = now_ns();
+	long i, n;
+
+	for (i = 0; i < nr; i++)
+		cb[i]->aio_data = now;
+	for (i = 0; i < nr; i += n) {
+		n = syscall(SYS_io_submit, context, nr - i, cb + i);
+		if (n <= 0)
+			die("io_submit: %s", strerror(errno));
+	}
+}
+
+/* What is there is reaped, at least one, and as many are submitted again. */
+static void *random_thread(void *arg)
+{
+	struct random *r = arg;
+	struct iocb cb[DEPTH_MAX], *again[DEPTH_MAX];
+	struct io_event event[DEPTH_MAX];
+	char *buf = buffer(r->bytes * r->depth);
+	aio_context_t context = 0;
+	long i, n, in_flight = 0;
+	uint64_t now;
+
+	if (syscall(SYS_io_setup, r->depth, &context))
+		die("io_setup: %s", strerror(errno));
+	for (i = 0; i < (long)r->depth; i++) {
+		cb[i] = (struct iocb){
+			.aio_lio_opcode = IOCB_CMD_PREAD,
+			.aio_fildes = (uint32_t)r->fd,
+			.aio_buf = (uintptr_t)buf + (size_t)i * r->bytes,
+			.aio_nbytes = r->bytes,
+		};
+		again[i] = &cb[i];
+	}
+	n = (long)r->depth;
+	do {
+		for (i = 0; i < n; i++)
+			again[i]->aio_offset =
+				(int64_t)(stream_word(r->seed,
+						      r->times.count +
+							      (uint64_t)i) %
+					  r->blocks * r->bytes);
+		random_submit(context, again, n);
+		in_flight += n;
+		n = syscall(SYS_io_getevents, context, 1L, (long)r->depth,
+			    event, NULL);
+		if (n <= 0)
+			die("io_getevents: %s", strerror(errno));
+		in_flight -= n;
+		now = now_ns();
+		for (i = 0; i < n; i++) {
+			if (event[i].res != (int64_t)r->bytes)
+				die("read: %s", strerror((int)-event[i].res));
+			histogram_add(&r->times, now - event[i].data);
+			again[i] = (struct iocb *)(uintptr_t)event[i].obj;
+		}
+	} while (stream_now() < r->until);
+	for (; in_flight > 0; in_flight -= n) {
+		n = syscall(SYS_io_getevents, context, in_flight, in_flight,
+			    event, NULL);
+		if (n <= 0)
+			die("io_getevents: %s", strerror(errno));
+		now = now_ns();
+		for (i = 0; i < n; i++)
+			histogram_add(&r->times, now - event[i].data);
+	}
+	syscall(SYS_io_destroy, context);
+	free(buf);
+	return NULL;
+}
+
+static int random_command(int nr, char **arg)
+{
+	static struct random r[THREADS_MAX];
+	static struct histogram all;
+	double before;
+	int i, nr_disks = nr - 3;
+	uint64_t depth = number(arg[1]);
+
+	if (nr_disks > THREADS_MAX || depth == 0 || depth > DEPTH_MAX ||
+	    number(arg[0]) % BLOCK_BYTES || number(arg[0]) == 0)
+		die("up to %d disks, %d at a time, a multiple of %zu bytes",
+		    THREADS_MAX, DEPTH_MAX, BLOCK_BYTES);
+	before = stream_now();
+	for (i = 0; i < nr_disks; i++) {
+		r[i] = (struct random){
+			.fd = open_disk(arg[3 + i], O_RDONLY),
+			.bytes = (size_t)number(arg[0]),
+			.depth = (unsigned int)depth,
+			.seed = (uint64_t)i + 1,
+			.until = before + strtod(arg[2], NULL),
+		};
+		r[i].blocks = (uint64_t)lseek(r[i].fd, 0, SEEK_END) /
+			      r[i].bytes;
+		if (r[i].blocks == 0)
+			die("%s is too small", arg[3 + i]);
+		if (pthread_create(&r[i].id, NULL, random_thread, &r[i]))
+			die("pthread_create");
+	}
+	for (i = 0; i < nr_disks; i++) {
+		pthread_join(r[i].id, NULL);
+		histogram_join(&all, &r[i].times);
+	}
+	printf("blocks ");
+	histogram_print(&all, stream_now() - before);
+	return 0;
+}
+
+/* --- ring ---------------------------------------------------------------- */
+
+/* What a write costs its processor, until that goes on. */
+static int ring_command(char **arg)
+{
+	static struct histogram times;
+	int fd = open(arg[0], O_RDWR | O_SYNC | O_CLOEXEC);
+	uint64_t offset = number(arg[1]), i, before;
+	volatile uint32_t *page;
+	double start;
+
+	if (fd < 0)
+		die("%s: %s", arg[0], strerror(errno));
+	page = mmap(NULL, BLOCK_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd,
+		    (off_t)(offset / BLOCK_BYTES * BLOCK_BYTES));
+	if (page == MAP_FAILED)
+		die("mmap %s: %s", arg[0], strerror(errno));
+	start = stream_now();
+	for (i = number(arg[3]); i > 0; i--) {
+		before = now_ns();
+		page[offset % BLOCK_BYTES / 4] = (uint32_t)number(arg[2]);
+		histogram_add(&times, now_ns() - before);
+		/* Rings in a row would wait for each other. */
+		usleep(1000);
+	}
+	printf("rings ");
+	histogram_print(&times, stream_now() - start);
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	const char *command = argc > 1 ? argv[1] : "";
@@ -407,7 +579,12 @@ int main(int argc, char **argv)
 		return verify_command(nr, argv + 2);
 	if (!strcmp(command, "bench") && nr == 5)
 		return bench_command(argv + 2);
+	if (!strcmp(command, "random") && nr >= 4)
+		return random_command(nr, argv + 2);
+	if (!strcmp(command, "ring") && nr == 4)
+		return ring_command(argv + 2);
 	die("fill|check PATH OFFSET BYTES SEED, hammer PATH SEED THREADS "
 	    "BLOCKS, verify PATH SEED BLOCKS WRITES..., bench PATH read|write "
-	    "BYTES THREADS SECONDS");
+	    "BYTES THREADS SECONDS, random BYTES DEPTH SECONDS PATH..., ring "
+	    "PATH OFFSET VALUE COUNT");
 }

@@ -61,6 +61,7 @@ endif
 
 tests_guests_blktool_SOURCES = \
 	tests/guests/blktool.c \
+	tests/guests/histogram.h \
 	tests/guests/stream.h \
 	$(NULL)
 tests_guests_blktool_LDFLAGS = -all-static
@@ -68,6 +69,7 @@ tests_guests_blktool_LDADD = $(PTHREAD_LIBS)
 
 tests_guests_nettool_SOURCES = \
 	tests/guests/nettool.c \
+	tests/guests/histogram.h \
 	tests/guests/stream.h \
 	$(NULL)
 tests_guests_nettool_LDFLAGS = -all-static

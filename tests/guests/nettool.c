@@ -6,10 +6,16 @@
  *	nettool serve PORT			answer, until killed
  *	nettool tcp ADDRESS PORT send|recv BYTES SEED
  *	nettool udp ADDRESS PORT COUNT SEED	datagrams of 8 to 1464 bytes
+ *	nettool ask ADDRESS PORT BYTES DEPTH SECONDS
+ *						datagrams and their echoes, DEPTH
+ *						under way, timed
+ *	nettool flood ADDRESS PORT send|recv SECONDS
+ *						as much as goes, in 64 KiB
  *
  * All data are streams (stream.h): both ends check every word.  A datagram is
  * echoed; one that comes back wrong is a failure, one that does not come back
- * is counted, and one in twenty may be missing, as UDP may.
+ * is counted, and one in twenty may be missing, as UDP may.  Those of ask and
+ * flood are not checked, so that it is not that which is measured.
  */
 #include "build-config.h"
 
@@ -25,17 +31,26 @@
 #include <sys/time.h>
 #include <unistd.h>
 
+#include "histogram.h"
 #include "stream.h"
 
-#define MAGIC 0x7076696f6e657431u
+#define MAGIC       0x7076696f6e657431u
 #define CHUNK_BYTES ((size_t)65536)
-#define UDP_WINDOW 16
-#define TIMEOUT_S 20
+#define UDP_WINDOW  16
+#define TIMEOUT_S   20
+#define DEPTH_MAX   256
+
+enum request_kind {
+	REQUEST_RECV,   /* the client receives a stream */
+	REQUEST_SEND,   /* it sends one */
+	REQUEST_SINK,   /* it sends, which is counted and thrown away */
+	REQUEST_SOURCE, /* it receives zeroes */
+};
 
 struct request {
 	uint64_t magic;
-	uint64_t send; /* the client sends; else it receives */
-	uint64_t bytes;
+	uint64_t kind;
+	uint64_t bytes; /* for SOURCE, milliseconds */
 	uint64_t seed;
 };
 
@@ -161,6 +176,30 @@ static const char *get_stream(int fd, uint64_t bytes, uint64_t seed)
 
 /* --- server -------------------------------------------------------------- */
 
+static uint64_t sink(int fd)
+{
+	static char buf[CHUNK_BYTES];
+	uint64_t bytes = 0;
+	ssize_t n;
+
+	while ((n = recv(fd, buf, sizeof(buf), 0)) > 0)
+		bytes += (uint64_t)n;
+	return bytes;
+}
+
+/* Zeroes for so long; how many. */
+static uint64_t source(int fd, double seconds)
+{
+	static char buf[CHUNK_BYTES];
+	double until = stream_now() + seconds;
+	uint64_t bytes = 0;
+
+	while (stream_now() < until && put(fd, buf, sizeof(buf)))
+		bytes += sizeof(buf);
+	shutdown(fd, SHUT_WR);
+	return bytes;
+}
+
 static void serve_connection(int fd)
 {
 	struct request r;
@@ -168,7 +207,12 @@ static void serve_connection(int fd)
 
 	if (!get(fd, &r, sizeof(r)) || r.magic != MAGIC)
 		return;
-	if (r.send) {
+	if (r.kind == REQUEST_SINK) {
+		good = sink(fd);
+		put(fd, &good, sizeof(good));
+	} else if (r.kind == REQUEST_SOURCE) {
+		source(fd, (double)r.bytes / 1000);
+	} else if (r.kind == REQUEST_SEND) {
 		good = !get_stream(fd, r.bytes, r.seed);
 		put(fd, &good, sizeof(good));
 	} else if (put_stream(fd, r.bytes, r.seed)) {
@@ -242,8 +286,10 @@ static int tcp_command(char **arg)
 {
 	union address a;
 	socklen_t length = address(arg[0], arg[1], &a);
-	struct request r = { MAGIC, !strcmp(arg[2], "send"), number(arg[3]),
-			     number(arg[4]) };
+	struct request r = { MAGIC,
+			     !strcmp(arg[2], "send") ? REQUEST_SEND
+						     : REQUEST_RECV,
+			     number(arg[3]), number(arg[4]) };
 	int fd = socket_with_timeout(a.any.sa_family, SOCK_STREAM);
 	const char *wrong;
 	uint64_t good = 1;
@@ -253,7 +299,7 @@ static int tcp_command(char **arg)
 		die("connect %s: %s", arg[0], strerror(errno));
 	if (!put(fd, &r, sizeof(r)))
 		die("request: %s", strerror(errno));
-	if (r.send) {
+	if (r.kind == REQUEST_SEND) {
 		if (!put_stream(fd, r.bytes, r.seed))
 			die("send: %s", strerror(errno));
 		if (!get(fd, &good, sizeof(good)) || good != 1)
@@ -326,6 +372,90 @@ static int udp_command(char **arg)
 	return 0;
 }
 
+/* Datagrams that tell their number; what became of one does not matter. */
+static int ask_command(char **arg)
+{
+	static struct histogram times;
+	static double sent_at[DEPTH_MAX];
+	union address a;
+	socklen_t length = address(arg[0], arg[1], &a);
+	uint64_t bytes = number(arg[2]), depth = number(arg[3]);
+	uint64_t sent = 0, back = 0, lost = 0, i;
+	double start, until, now;
+	char buf[2048] = { 0 };
+	struct pollfd p = { .events = POLLIN };
+
+	if (bytes < 8 || bytes > sizeof(buf) || depth == 0 || depth > DEPTH_MAX)
+		die("8 to %zu bytes, up to %d under way", sizeof(buf),
+		    DEPTH_MAX);
+	p.fd = socket_with_timeout(a.any.sa_family, SOCK_DGRAM);
+	if (connect(p.fd, &a.any, length))
+		die("connect %s: %s", arg[0], strerror(errno));
+	start = now = stream_now();
+	until = start + strtod(arg[4], NULL);
+	while (now < until || sent > back + lost) {
+		for (; now < until && sent - back - lost < depth; sent++) {
+			memcpy(buf, &sent, 8);
+			sent_at[sent % DEPTH_MAX] = stream_now();
+			if (send(p.fd, buf, bytes, MSG_NOSIGNAL) < 0)
+				die("send: %s", strerror(errno));
+		}
+		if (poll(&p, 1, 1000) <= 0) {
+			lost = sent - back;
+			now = stream_now();
+			continue;
+		}
+		while (recv(p.fd, buf, sizeof(buf), MSG_DONTWAIT) >= 8) {
+			memcpy(&i, buf, 8);
+			if (i >= sent || sent - i > DEPTH_MAX)
+				continue;
+			back++;
+			now = stream_now();
+			histogram_add(
+				&times,
+				(uint64_t)((now - sent_at[i % DEPTH_MAX]) *
+					   1e9));
+		}
+	}
+	if (lost > sent / 20)
+		die("ask: %llu of %llu did not come back",
+		    (unsigned long long)lost, (unsigned long long)sent);
+	printf("asks ");
+	histogram_print(&times, now - start);
+	return 0;
+}
+
+static int flood_command(char **arg)
+{
+	union address a;
+	socklen_t length = address(arg[0], arg[1], &a);
+	double seconds = strtod(arg[3], NULL), before;
+	struct request r = { .magic = MAGIC,
+			     .bytes = (uint64_t)(seconds * 1000) };
+	int fd = socket_with_timeout(a.any.sa_family, SOCK_STREAM);
+	uint64_t bytes, got;
+
+	r.kind = !strcmp(arg[2], "send") ? REQUEST_SINK : REQUEST_SOURCE;
+	if (connect(fd, &a.any, length))
+		die("connect %s: %s", arg[0], strerror(errno));
+	before = stream_now();
+	if (!put(fd, &r, sizeof(r)))
+		die("request: %s", strerror(errno));
+	if (r.kind == REQUEST_SINK) {
+		bytes = source(fd, seconds);
+		if (!get(fd, &got, sizeof(got)) || got != bytes)
+			die("the other end did not get what was sent");
+	} else {
+		bytes = sink(fd);
+	}
+	printf("chunks requests %llu seconds %.3f mean_us 0 p50_us 0 p99_us "
+	       "0\n",
+	       (unsigned long long)(bytes / CHUNK_BYTES),
+	       stream_now() - before);
+	close(fd);
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	const char *command = argc > 1 ? argv[1] : "";
@@ -337,6 +467,11 @@ int main(int argc, char **argv)
 		return tcp_command(argv + 2);
 	if (!strcmp(command, "udp") && argc == 6)
 		return udp_command(argv + 2);
+	if (!strcmp(command, "ask") && argc == 7)
+		return ask_command(argv + 2);
+	if (!strcmp(command, "flood") && argc == 6)
+		return flood_command(argv + 2);
 	die("serve PORT, tcp ADDRESS PORT send|recv BYTES SEED, udp ADDRESS "
-	    "PORT COUNT SEED");
+	    "PORT COUNT SEED, ask ADDRESS PORT BYTES DEPTH SECONDS, flood "
+	    "ADDRESS PORT send|recv SECONDS");
 }
