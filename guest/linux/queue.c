@@ -159,27 +159,43 @@ static void queue_spread(struct pvio_queue *q, unsigned int n, unsigned int nr)
 	q->is_spread = true;
 }
 
-/* Queues whose interrupts no driver cares to place go round. */
+/*
+ * The notify queue of one of the CPUs of @mask, or of any.  Devices go round, and
+ * the queues of one stay together: what a card has sent and what it has received
+ * are one interrupt then.
+ */
+static unsigned int queue_notify_of(struct pvio_queue *q,
+				    const struct cpumask *mask)
+{
+	unsigned int n, cpu, nr = 0;
+
+	for_each_cpu_and(cpu, mask, cpu_online_mask)
+		nr++;
+	if (!nr)
+		return q->pv->number % queue_bus(q)->nr_notify;
+	n = q->pv->number % nr;
+	for_each_cpu_and(cpu, mask, cpu_online_mask)
+		if (n-- == 0)
+			break;
+	return pvio_notify_of_cpu(queue_bus(q), cpu);
+}
+
 static void queue_place(struct pvio_queue *q)
 {
 	struct pvio_bus *bus = queue_bus(q);
-	unsigned int cpu = cpumask_first_and(q->affinity, cpu_online_mask);
 
 	if (bus->is_direct && queue_take_interrupt(q)) {
-		if (cpu < nr_cpu_ids)
+		if (cpumask_intersects(q->affinity, cpu_online_mask))
 			irq_set_affinity_and_hint(q->irq, q->affinity);
 		return;
 	}
-	q->notify = cpu < nr_cpu_ids ? pvio_notify_of_cpu(bus, cpu) :
-				       q->vq->index % bus->nr_notify;
+	q->notify = queue_notify_of(q, q->affinity);
 }
 
 /* The driver uses @vq from the CPUs of @mask, or (NULL) from anywhere. */
 int pvio_set_vq_affinity(struct virtqueue *vq, const struct cpumask *mask)
 {
 	struct pvio_queue *q = vq->priv;
-	struct pvio_bus *bus = queue_bus(q);
-	unsigned int cpu;
 
 	if (!q->has_interrupts)
 		return -EINVAL;
@@ -189,9 +205,7 @@ int pvio_set_vq_affinity(struct virtqueue *vq, const struct cpumask *mask)
 		cpumask_copy(q->affinity, mask);
 		return irq_set_affinity_and_hint(q->irq, q->affinity);
 	}
-	cpu = mask ? cpumask_first_and(mask, cpu_online_mask) : nr_cpu_ids;
-	q->notify = cpu < nr_cpu_ids ? pvio_notify_of_cpu(bus, cpu) :
-				       vq->index % bus->nr_notify;
+	q->notify = queue_notify_of(q, mask ? mask : cpu_none_mask);
 	return queue_route(q);
 }
 
