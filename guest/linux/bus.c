@@ -45,6 +45,7 @@ struct pvio_bus *pvio_bus_alloc(struct device *dev)
 	bus->dev = dev;
 	bus->is_direct = pvio_delivers_directly();
 	bus->kicks_directly = pvio_kicks_directly();
+	bus->lingers = pvio_lingers();
 	mutex_init(&bus->call_lock);
 	mutex_init(&bus->targets_lock);
 	mutex_init(&bus->devices_lock);

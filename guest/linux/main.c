@@ -20,6 +20,11 @@ module_param(doorbell, charp, 0444);
 MODULE_PARM_DESC(doorbell,
 		 "kicks: shared (default), words, and a doorbell only when nobody looks at them; direct, a doorbell each");
 
+static bool linger = true;
+module_param(linger, bool, 0444);
+MODULE_PARM_DESC(linger,
+		 "a CPU takes signals without interrupts until it has done what the last ones made to do (default); 0, until there are none");
+
 bool pvio_delivers_directly(void)
 {
 	return sysfs_streq(delivery, "direct");
@@ -28,6 +33,11 @@ bool pvio_delivers_directly(void)
 bool pvio_kicks_directly(void)
 {
 	return sysfs_streq(doorbell, "direct");
+}
+
+bool pvio_lingers(void)
+{
+	return linger;
 }
 
 static int __init pvio_bus_init(void)

@@ -79,7 +79,7 @@ struct pvio_counters {
 
 extern const struct attribute_group *pvio_bus_groups[];
 
-/* What a signal stands for.  Served in hard interrupts, one at a time. */
+/* What a signal stands for.  Served in interrupts, one at a time. */
 struct pvio_target {
 	enum { PVIO_FOR_BUS, PVIO_FOR_CONFIG, PVIO_FOR_QUEUE } kind;
 	union {
@@ -99,6 +99,7 @@ struct pvio_notify {
 	unsigned int cpu; /* where its interrupt goes by default */
 	int irq;	  /* 0: not requested */
 	struct irq_work again;
+	struct tasklet_struct late;
 	char name[48];
 };
 
@@ -132,6 +133,7 @@ struct pvio_bus {
 	bool is_direct;		 /* delivery=direct */
 	unsigned long *direct;	 /* notify queues without area, in use */
 	bool kicks_directly;	 /* doorbell=direct */
+	bool lingers;		 /* linger=1 */
 	struct pvio_target **targets; /* by signal */
 	struct mutex targets_lock;    /* of changes to @targets and @direct */
 
@@ -250,6 +252,7 @@ int pvio_enable_vq_after_reset(struct virtqueue *vq);
 /* main.c: parameters of the module, and where buses are found */
 bool pvio_delivers_directly(void);
 bool pvio_kicks_directly(void);
+bool pvio_lingers(void);
 int pvio_pci_register(void);
 void pvio_pci_unregister(void);
 int pvio_platform_register(void);

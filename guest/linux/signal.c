@@ -13,8 +13,14 @@
  * are set by sync_test_and_set_bit(), which keeps it, and words are exchanged
  * by xchg(), which has no prefix to lose.  Both are full barriers.
  *
+ * An interrupt is the beginning of work, most of which is done after it, in
+ * softirqs: packets, completions.  So it does not arm, but leaves that to a
+ * tasklet, which comes after those of the network and of disks; what is raised
+ * meanwhile needs no interrupt (parameter linger).  To arm at once costs half
+ * as many interrupts again with a card that is busy (tests/bench/signals).
+ *
  * Any number of CPUs may consume an area at once: an interrupt that was moved,
- * or its continuation.  What is exchanged goes to one of them, and each that
+ * or its continuations.  What is exchanged goes to one of them, and each that
  * has written armed = 0 looks again, or has another do so, after armed = 1.
  */
 #include <linux/bitops.h>
@@ -123,10 +129,11 @@ static bool notify_has_news(struct pvio_notify *n)
 }
 
 /*
- * Serve all there is, and arm.  A device that never lets us finish does not
- * keep us in one interrupt: it goes on in another.
+ * Serve all there is, and arm; or, if there was any and we @linger, come back for
+ * that.  A device that never lets us finish does not keep us in one interrupt:
+ * it goes on in another.
  */
-static void notify_run(struct pvio_notify *n)
+static void notify_run(struct pvio_notify *n, bool linger)
 {
 	unsigned int passes = 0;
 
@@ -139,6 +146,10 @@ static void notify_run(struct pvio_notify *n)
 				return;
 			}
 		}
+		if (linger && passes > 0) {
+			tasklet_schedule(&n->late);
+			return;
+		}
 		/*
 		 * Barrier F: armed is written before news are read.  Pairs
 		 * with the device's, which writes news before it reads armed.
@@ -149,7 +160,15 @@ static void notify_run(struct pvio_notify *n)
 
 static void notify_again(struct irq_work *work)
 {
-	notify_run(container_of(work, struct pvio_notify, again));
+	struct pvio_notify *n = container_of(work, struct pvio_notify, again);
+
+	notify_run(n, n->bus->lingers);
+}
+
+/* Interrupts are on: pvio_target_serve() has them off where it matters. */
+static void notify_late(struct tasklet_struct *late)
+{
+	notify_run(container_of(late, struct pvio_notify, late), true);
 }
 
 /* Never IRQ_NONE: an interrupt that finds nothing is allowed (section 4). */
@@ -158,7 +177,7 @@ static irqreturn_t notify_interrupt(int irq, void *data)
 	struct pvio_notify *n = data;
 
 	pvio_count(n->bus, interrupts);
-	notify_run(n);
+	notify_run(n, n->bus->lingers);
 	return IRQ_HANDLED;
 }
 
@@ -227,6 +246,7 @@ void pvio_signals_sync(struct pvio_bus *bus)
 			continue;
 		synchronize_irq(bus->notify[i].irq);
 		irq_work_sync(&bus->notify[i].again);
+		tasklet_unlock_wait(&bus->notify[i].late);
 	}
 }
 
@@ -271,7 +291,7 @@ int pvio_areas_set(struct pvio_bus *bus)
 		if (rc)
 			goto unset;
 		local_irq_disable();
-		notify_run(n);
+		notify_run(n, false);
 		local_irq_enable();
 	}
 	for (i = 0; i < bus->nr_kick; i++) {
@@ -334,6 +354,7 @@ static int notify_start(struct pvio_bus *bus, unsigned int i)
 	n->index = i;
 	n->cpu = online_cpu(i);
 	init_irq_work(&n->again, notify_again);
+	tasklet_setup(&n->late, notify_late);
 	n->area = area_alloc(bus, &n->address);
 	if (!n->area)
 		return -ENOMEM;
@@ -398,6 +419,7 @@ void pvio_signals_stop(struct pvio_bus *bus)
 			irq_update_affinity_hint(n->irq, NULL);
 			free_irq(n->irq, n);
 			irq_work_sync(&n->again);
+			tasklet_kill(&n->late);
 		}
 		area_free(bus, n->area, n->address);
 	}
