@@ -227,4 +227,12 @@ tests_hostile_check_bus_areas_CPPFLAGS = $(rig_cppflags)
 tests_hostile_check_bus_areas_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_hostile_check_bus_areas_LDFLAGS = $(rig_ldflags)
 tests_hostile_check_bus_areas_LDADD = $(test_libs)
+
+check_PROGRAMS += tests/hostile/check_bus_bridge
+TESTS += tests/hostile/check_bus_bridge
+tests_hostile_check_bus_bridge_SOURCES = tests/hostile/check_bus_bridge.c $(bus_rig_sources)
+tests_hostile_check_bus_bridge_CPPFLAGS = $(rig_cppflags)
+tests_hostile_check_bus_bridge_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_hostile_check_bus_bridge_LDFLAGS = $(rig_ldflags)
+tests_hostile_check_bus_bridge_LDADD = $(test_libs)
 endif
