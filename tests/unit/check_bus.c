@@ -64,6 +64,21 @@ START_TEST(devices_of_one_name_are_on_one_bus)
 }
 END_TEST
 
+START_TEST(bus_that_is_in_use_gets_no_bridge)
+{
+	struct pvio_device *other;
+
+	ck_assert_int_eq(
+		pvio_device_create("other",
+				   "model = \"probe\"; transport = { type = "
+				   "\"hypercall\"; bus = \"rig\"; socket = "
+				   "\"/tmp/pvio-no-bridge\"; };",
+				   brig.control, &brig.control, 1, &other),
+		-EINVAL);
+	bus_rig_expect_service();
+}
+END_TEST
+
 START_TEST(devices_are_listed_from_any_number_on)
 {
 	uint16_t low = (uint16_t)pvio_min(brig.number[0], brig.number[1]);
@@ -564,6 +579,7 @@ int main(void)
 	const TTest *const tests[] = {
 		bus_says_what_it_is,
 		devices_of_one_name_are_on_one_bus,
+		bus_that_is_in_use_gets_no_bridge,
 		devices_are_listed_from_any_number_on,
 		each_device_says_what_it_is,
 		features_are_offered_by_blocks,

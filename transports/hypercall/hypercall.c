@@ -277,6 +277,11 @@ static int hypercall_join(struct hypercall *device, struct pvio_config *cfg)
 		return rc;
 	if (device->bus->bridge)
 		return bridge_keys(cfg);
+	/* Interrupts have one way to go, which workers may be looking at. */
+	if (device->bus->nr_started > 0 || device->bus->interrupt)
+		return pvio_config_error(cfg, "socket",
+					 "the bus \"%s\" is in use without one",
+					 name);
 	return pvio_bus_bridge_create(device->bus, cfg);
 }
 
