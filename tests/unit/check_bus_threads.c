@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* --- what takes long --------------------------------------------------------- */
@@ -231,6 +232,186 @@ START_TEST(worker_of_a_device_that_did_not_start_may_go)
 }
 END_TEST
 
+/* --- everything at once -------------------------------------------------------- */
+
+#define ROUNDS 60
+
+static bool is_over;
+static const char *failed;
+static uint64_t spare_gpa; /* of an area that is changed all the time */
+
+struct side {
+	pthread_t thread;
+	unsigned int seed;
+};
+
+static unsigned int side_any(struct side *s, unsigned int below)
+{
+	return (unsigned int)rand_r(&s->seed) % below;
+}
+
+/* Devices that come and go, each on a worker or on both. */
+static void *plug(void *arg)
+{
+	struct side *s = arg;
+	struct pvio_device *dev;
+	unsigned int i, first;
+
+	for (i = 0; i < ROUNDS; i++) {
+		first = side_any(s, 2);
+		if (pvio_device_create("more", BUS_RIG_CONFIG, brig.control,
+				       &brig.workers[first],
+				       1 + side_any(s, 2 - first), &dev) < 0) {
+			failed = "create";
+			break;
+		}
+		if (pvio_device_start(dev) < 0)
+			failed = "start";
+		if (side_any(s, 2))
+			pvio_device_stop(dev);
+		if (side_any(s, 3) == 0)
+			(void)pvio_device_start(dev);
+		pvio_device_destroy(dev);
+	}
+	return NULL;
+}
+
+/* A driver that does nothing right. */
+static void *call_around(void *arg)
+{
+	struct side *s = arg;
+	struct pvio_bus_route_in route = { .mode = PVIO_BUS_ROUTE_SIGNAL };
+	struct pvio_bus_route_out out;
+	struct pvio_bus_event_out event;
+	uint16_t device;
+
+	while (!pvio_load_once(&is_over)) {
+		device = (uint16_t)(2 + side_any(s, 4));
+		switch (side_any(s, 5)) {
+		case 0:
+			(void)guest_bus_get_event(brig.gb, &event);
+			break;
+		case 1:
+			route.device = device;
+			route.queue = side_any(s, PROBE_QUEUES);
+			(void)guest_bus_route(brig.gb, &route, &out);
+			break;
+		case 2:
+			(void)guest_bus_set_status(brig.gb, device,
+						   side_any(s, 16), NULL);
+			break;
+		case 3:
+			(void)guest_bus_set_area(brig.gb, PVIO_BUS_AREA_NOTIFY,
+						 5, spare_gpa,
+						 side_any(s, 33));
+			break;
+		case 4:
+			(void)guest_bus_reset_queue(brig.gb, device, 0);
+			break;
+		}
+	}
+	return NULL;
+}
+
+static void *ring_around(void *arg)
+{
+	struct side *s = arg;
+
+	while (!pvio_load_once(&is_over)) {
+		guest_bus_doorbell(brig.gb, PVIO_BUS_DOORBELL_SIGNAL |
+						    side_any(s, 40));
+		guest_bus_doorbell(brig.gb, side_any(s, 4));
+	}
+	return NULL;
+}
+
+static void *change_memory(void *arg)
+{
+	struct pvio_bus_counters counters;
+
+	(void)arg;
+	while (!pvio_load_once(&is_over)) {
+		if (guest_bus_give_memory(brig.gb, GUEST_BUS_HAS_ALL) < 0)
+			failed = "memory";
+		pvio_bus_count(brig.bus, &counters);
+	}
+	return NULL;
+}
+
+static void *reset_around(void *arg)
+{
+	(void)arg;
+	while (!pvio_load_once(&is_over))
+		pvio_bus_reset(brig.bus);
+	return NULL;
+}
+
+static void all_at_once(void *(*const run[])(void *), unsigned int nr,
+			void *(*other)(void *))
+{
+	struct side sides[8], plugs[2];
+	unsigned int i;
+
+	is_over = false;
+	failed = NULL;
+	ck_assert_ptr_nonnull(guest_alloc(&brig.mem, 4096, 4096, &spare_gpa));
+	for (i = 0; i < nr; i++) {
+		sides[i].seed = i;
+		ck_assert_int_eq(pthread_create(&sides[i].thread, NULL, run[i],
+						&sides[i]),
+				 0);
+	}
+	for (i = 0; i < 2; i++) {
+		plugs[i].seed = 100 + i;
+		ck_assert_int_eq(
+			pthread_create(&plugs[i].thread, NULL, other, &plugs[i]),
+			0);
+	}
+	for (i = 0; i < 2; i++)
+		pthread_join(plugs[i].thread, NULL);
+	pvio_store_once(&is_over, true);
+	for (i = 0; i < nr; i++)
+		pthread_join(sides[i].thread, NULL);
+	ck_assert_msg(!failed, "%s failed", failed);
+}
+
+static void *echo_around(void *arg)
+{
+	struct side *s = arg;
+	struct guest_segment seg[2] = { { .len = 64 }, { .len = 64 } };
+	unsigned int q = s->seed, i;
+
+	for (i = 0; i < 2; i++)
+		guest_alloc(&brig.mem, 64, 8, &seg[i].gpa);
+	while (!pvio_load_once(&is_over))
+		if (guest_device_transfer(brig.gd[0], q, seg, 1, 1) != 64) {
+			failed = "a transfer";
+			break;
+		}
+	return NULL;
+}
+
+START_TEST(device_serves_while_others_come_and_go)
+{
+	void *(*const run[])(void *) = { echo_around, call_around, ring_around,
+					 change_memory };
+
+	bus_rig_drive(0);
+	all_at_once(run, pvio_array_size(run), plug);
+	bus_rig_expect_service();
+}
+END_TEST
+
+START_TEST(bus_is_reset_while_devices_come_and_go)
+{
+	void *(*const run[])(void *) = { reset_around, call_around, ring_around,
+					 change_memory };
+
+	all_at_once(run, pvio_array_size(run), plug);
+	bus_rig_expect_service();
+}
+END_TEST
+
 int main(void)
 {
 	const TTest *const tests[] = {
@@ -238,6 +419,8 @@ int main(void)
 		device_is_not_gone_while_it_has_requests,
 		memory_is_not_let_go_before_a_device_that_leaves_is_done,
 		reset_of_the_bus_waits_for_a_device_that_leaves,
+		device_serves_while_others_come_and_go,
+		bus_is_reset_while_devices_come_and_go,
 	};
 	const TTest *const alone[] = {
 		worker_of_a_device_that_did_not_start_may_go,
