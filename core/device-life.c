@@ -36,31 +36,41 @@ int pvio_device_start(struct pvio_device *dev)
 
 /* --- waiting --------------------------------------------------------------- */
 
-void pvio_workers_wait(struct pvio_worker *control,
-		       struct pvio_worker *const workers[], unsigned int nr,
-		       const bool *flag)
+bool pvio_worker_step_idle(struct pvio_worker *worker)
+{
+	return pvio_worker_is_mine(worker) && pvio_worker_step(worker);
+}
+
+void pvio_control_wait(struct pvio_worker *control, bool (*step)(void *arg),
+		       void *arg, const bool *flag)
 {
 	while (!*flag) {
 		bool did = pvio_worker_step(control);
-		bool all_run = true;
-		unsigned int i;
 
-		for (i = 0; i < nr; i++) {
-			if (workers[i] == control ||
-			    !pvio_worker_is_mine(workers[i]))
-				continue;
-			all_run = false;
-			did |= pvio_worker_step(workers[i]);
-		}
+		did |= step(arg);
 		/* What is not on a thread cannot wake us: look every ms. */
 		if (!did)
-			pvio_worker_wait(control, all_run ? 100 : 1);
+			pvio_worker_wait(control, 1);
 	}
+}
+
+static bool device_step(void *arg)
+{
+	struct pvio_device *dev = arg;
+	bool did = false;
+	unsigned int i;
+
+	for (i = 0; i < dev->nr_workers; i++)
+		if (dev->workers[i] != dev->control)
+			did |= pvio_worker_step_idle(dev->workers[i]);
+	if (dev->transport_ops->step)
+		did |= dev->transport_ops->step(dev->transport);
+	return did;
 }
 
 void pvio_device_wait(struct pvio_device *dev, const bool *flag)
 {
-	pvio_workers_wait(dev->control, dev->workers, dev->nr_workers, flag);
+	pvio_control_wait(dev->control, device_step, dev, flag);
 }
 
 /* --- stop, destroy --------------------------------------------------------- */

@@ -218,12 +218,13 @@ void pvio_device_poll_always(struct pvio_device *dev);
 
 /*
  * Turn the control worker, and those of the queues' workers that nobody runs,
- * until *@flag is set (for the C API's waiting calls); or those of @workers.
+ * until *@flag is set (for the C API's waiting calls); or what @step turns.
  */
 void pvio_device_wait(struct pvio_device *dev, const bool *flag);
-void pvio_workers_wait(struct pvio_worker *control,
-		       struct pvio_worker *const workers[], unsigned int nr,
-		       const bool *flag);
+void pvio_control_wait(struct pvio_worker *control, bool (*step)(void *arg),
+		       void *arg, const bool *flag);
+/* For such a @step: one turn, if nobody runs it.  True: something was done. */
+bool pvio_worker_step_idle(struct pvio_worker *worker);
 
 #pragma GCC visibility pop
 #endif

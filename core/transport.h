@@ -39,6 +39,12 @@ struct pvio_transport_ops {
 	 * call the device any more, which may be before it returns.
 	 */
 	void (*stop)(void *transport, pvio_done_fn *done, void *arg);
+	/*
+	 * Whoever waits for the device, and turns control: turn those workers
+	 * once that are not the device's, but that it waits for, and that nobody
+	 * runs.  True: something was done.  Optional.
+	 */
+	bool (*step)(void *transport);
 
 	/*
 	 * queue.  Notify the driver of used buffers: once a published batch, for

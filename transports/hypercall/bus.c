@@ -246,8 +246,6 @@ void pvio_bus_order_quiet(struct pvio_bus *bus, struct bus_order *order)
 /* --- other threads ---------------------------------------------------------------- */
 
 struct bus_wait {
-	pvio_begin_fn *begin;
-	void *arg;
 	bool is_done;
 	int rc;
 };
@@ -260,20 +258,30 @@ static void wait_is_over(void *arg, int rc)
 	wait->is_done = true;
 }
 
+bool pvio_bus_step(void *arg)
+{
+	struct pvio_bus *bus = arg;
+	bool did = false;
+	unsigned int i;
+
+	for (i = 0; i < bus->nr_kicks; i++) {
+		struct pvio_worker *worker = bus->kick[i]->worker;
+
+		if (worker && worker != bus->control)
+			did |= pvio_worker_step_idle(worker);
+	}
+	return did;
+}
+
 /* As pvio_device_call(), with the workers of every device to be turned. */
 int pvio_bus_make(struct pvio_bus *bus, pvio_begin_fn *begin, void *arg)
 {
-	struct pvio_worker *workers[BUS_MAX_KICKS];
-	struct bus_wait wait = { .begin = begin, .arg = arg };
-	unsigned int i, nr = 0;
+	struct bus_wait wait = { .is_done = false };
 
 	if (!pvio_worker_is_mine(bus->control))
 		return pvio_control_call(bus->control, begin, arg);
-	for (i = 0; i < bus->nr_kicks; i++)
-		if (bus->kick[i]->worker)
-			workers[nr++] = bus->kick[i]->worker;
 	begin(arg, wait_is_over, &wait);
-	pvio_workers_wait(bus->control, workers, nr, &wait.is_done);
+	pvio_control_wait(bus->control, pvio_bus_step, bus, &wait.is_done);
 	return wait.rc;
 }
 

@@ -227,6 +227,14 @@ static void hypercall_stop(void *transport, pvio_done_fn *done, void *arg)
 	pvio_bus_take_turn(device->bus, &device->stop);
 }
 
+/* A turn of the bus is every device's: it waits for the workers of all. */
+static bool hypercall_step(void *transport)
+{
+	struct hypercall *device = transport;
+
+	return pvio_bus_step(device->bus);
+}
+
 /* --- life ------------------------------------------------------------------------- */
 
 static void hypercall_detach(void *transport)
@@ -334,6 +342,7 @@ static const struct pvio_transport_ops hypercall_ops = {
 	.detach		= hypercall_detach,
 	.start		= hypercall_start,
 	.stop		= hypercall_stop,
+	.step		= hypercall_step,
 	.notify_queue	= hypercall_notify_queue,
 	.notify_config	= hypercall_notify_config,
 	.describe	= hypercall_describe,

@@ -242,6 +242,11 @@ void pvio_bus_end_turn(struct pvio_bus *bus);
  * thread but queues' workers.
  */
 int pvio_bus_make(struct pvio_bus *bus, pvio_begin_fn *begin, void *arg);
+/*
+ * Who turns control: one turn of each worker that turns wait for and that
+ * nobody runs.  True: something was done.  @arg is the bus.
+ */
+bool pvio_bus_step(void *arg);
 
 /*
  * Parts of a turn.  It begins things that end by pvio_bus_answered() (a
