@@ -333,6 +333,58 @@ START_TEST(memory_of_areas_and_calls_goes_and_comes)
 }
 END_TEST
 
+/* Of the device's end: the driver has not looked at it since. */
+START_TEST(file_of_the_areas_is_truncated)
+{
+	const struct guest_region *areas = &brig.gb->own.region[1];
+	unsigned int i;
+
+	bus_rig_echo(bus_rig_drive(0), 0);
+	ck_assert_int_eq(ftruncate(areas->fd, 0), 0);
+	for (i = 0; i < 5; i++) {
+		bus_rig_submit(brig.gd[0], 0, true);
+		guest_bus_doorbell(
+			brig.gb, PVIO_BUS_DOORBELL_SIGNAL |
+					 guest_device_bus_signal(brig.gd[0], 0));
+		guest_bus_doorbell(brig.gb, 0);
+		bus_rig_work();
+	}
+	ck_assert_int_eq(ftruncate(areas->fd, (off_t)areas->size), 0);
+	client_unmap(&brig.gb->own);
+	ck_assert_int_eq(guest_vfu_map_memory(&client, &brig.gb->own), 0);
+	expect_service();
+}
+END_TEST
+
+/* What a vIOMMU may say of it: the device reads, and does not write. */
+START_TEST(memory_of_the_areas_becomes_read_only)
+{
+	const struct guest_region *areas = &brig.gb->own.region[1];
+	unsigned int i;
+
+	bus_rig_echo(bus_rig_drive(0), 0);
+	for (i = 0; i < 2; i++) {
+		ck_assert_int_eq(guest_vfu_dma_unmap(&client, 0, areas->gpa,
+						     areas->size),
+				 0);
+		ck_assert_int_eq(guest_vfu_dma_map(
+					 &client,
+					 i ? VFU_DMA_READABLE | VFU_DMA_WRITABLE
+					   : VFU_DMA_READABLE,
+					 areas->gpa, areas->size, areas->fd, 0),
+				 0);
+		bus_rig_submit(brig.gd[0], 0, true);
+		guest_bus_doorbell(
+			brig.gb, PVIO_BUS_DOORBELL_SIGNAL |
+					 guest_device_bus_signal(brig.gd[0], 0));
+		while (bus_rig_reap(brig.gd[0], 0) < 0)
+			if (!guest_bus_step(brig.gb))
+				usleep(100);
+	}
+	expect_service();
+}
+END_TEST
+
 /* --- clients that leave ------------------------------------------------------------- */
 
 static void client_again(void)
@@ -455,6 +507,8 @@ int main(void)
 		rings_and_areas_go_on_when_it_is_bus_master_again,
 		function_is_away_until_requests_are_done_after_flr,
 		memory_of_areas_and_calls_goes_and_comes,
+		file_of_the_areas_is_truncated,
+		memory_of_the_areas_becomes_read_only,
 		driver_goes_on_with_the_next_client,
 		client_leaves_in_the_middle_of_a_call,
 	};

@@ -20,7 +20,6 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 
 #define BRIDGE_BAR_BYTES 4096
 #define BRIDGE_CLASS	 0x088000 /* system peripheral, of no kind */
@@ -139,12 +138,14 @@ static void bridge_interrupt(void *arg, unsigned int number)
 static void bridge_reset(struct pvio_pci *pci, pvio_done_fn *done, void *arg)
 {
 	struct bus_bridge *bridge = bridge_of(pci);
+	size_t i;
 
 	bridge->reset.done = done;
 	bridge->reset.arg = arg;
 	bridge->reset.has_driver = false;
 	bridge->missed = 0;
-	memset(bridge->pending, 0, sizeof(bridge->pending));
+	for (i = 0; i < pvio_array_size(bridge->pending); i++)
+		pvio_store_once(&bridge->pending[i], 0);
 	pvio_bus_order_reset(bridge->bus, &bridge->reset);
 }
 
