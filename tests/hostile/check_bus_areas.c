@@ -225,10 +225,12 @@ static bool stop;
 static void *scribble_areas(void *arg)
 {
 	struct guest_bus_area *a = arg;
-	size_t bytes = sizeof(*a->area) + 64 * a->nr_words;
+	size_t i, words = (sizeof(*a->area) + 64 * a->nr_words) / 8;
+	uint64_t *word = (uint64_t *)a->area;
 
 	while (!pvio_load_once(&stop)) {
-		memset(a->area, 0xff, bytes);
+		for (i = 0; i < words; i++)
+			pvio_store_once(&word[i], UINT64_MAX);
 		guest_bus_doorbell(brig.gb, 0);
 	}
 	return NULL;
