@@ -500,6 +500,90 @@ START_TEST(device_that_starts_then_keeps_the_bridge)
 }
 END_TEST
 
+/* --- everything at once ------------------------------------------------------------ */
+
+static bool is_over;
+
+/* Device 1 comes and goes. */
+static void *plug(void *arg)
+{
+	struct pvio_device *dev;
+	bool *is_wrong = arg;
+	int rc;
+
+	while (!pvio_load_once(&is_over)) {
+		dev = create("more");
+		/* -ENOSPC: the driver takes no events. */
+		rc = pvio_device_start(dev);
+		*is_wrong |= rc < 0 && rc != -ENOSPC;
+		pvio_device_destroy(dev);
+	}
+	return NULL;
+}
+
+static void *ring(void *arg)
+{
+	unsigned int i = 0;
+
+	(void)arg;
+	while (!pvio_load_once(&is_over))
+		(void)pvio_bus_hypercall(brig.bus, PVIO_BUS_OP_DOORBELL,
+					 PVIO_BUS_DOORBELL_SIGNAL | i++ % 40);
+	return NULL;
+}
+
+START_TEST(client_does_what_it_likes_while_devices_come_and_go)
+{
+	struct pvio_bus_event_out event;
+	pthread_t threads[3];
+	bool is_wrong[2] = { false, false };
+	unsigned int i;
+
+	is_over = false;
+	for (i = 0; i < 3; i++)
+		ck_assert_int_eq(pthread_create(&threads[i], NULL,
+						i < 2 ? plug : ring,
+						&is_wrong[i % 2]),
+				 0);
+	for (i = 0; i < 60; i++) {
+		switch (i % 6) {
+		case 0:
+			set_master(false);
+			set_master(true);
+			break;
+		case 1:
+			client_unmap(&brig.gb->own);
+			ck_assert_int_eq(guest_vfu_map_memory(&client,
+							      &brig.gb->own),
+					 0);
+			break;
+		case 2:
+			client_again();
+			break;
+		case 3:
+			ck_assert_int_eq(guest_vfu_reset(&client), 0);
+			set_master(true);
+			break;
+		case 4:
+			config_write(CFG_CONTROL, FLR);
+			while (config_read(0) == UINT32_MAX)
+				;
+			set_master(true);
+			break;
+		case 5:
+			expect_service();
+			break;
+		}
+		ck_assert_int_eq(guest_bus_get_event(brig.gb, &event), 0);
+	}
+	pvio_store_once(&is_over, true);
+	for (i = 0; i < 3; i++)
+		pthread_join(threads[i], NULL);
+	ck_assert(!is_wrong[0] && !is_wrong[1]);
+	expect_service();
+}
+END_TEST
+
 int main(void)
 {
 	const TTest *const tests[] = {
@@ -515,6 +599,7 @@ int main(void)
 	const TTest *const threads[] = {
 		last_device_stops_in_the_middle_of_a_call,
 		device_that_starts_then_keeps_the_bridge,
+		client_does_what_it_likes_while_devices_come_and_go,
 	};
 	int rc;
 
