@@ -106,6 +106,9 @@ static bool fails_at(int n, int (*call)(void))
 static const char *const configs[] = {
 	RIG_CONFIG,
 	"model = \"probe\"; queues = 4; transport = { type = \"mmio\"; };",
+	"model = \"probe\"; transport = { type = \"hypercall\"; };",
+	"model = \"probe\"; transport = { type = \"hypercall\"; "
+	"socket = \"/tmp/pvio-nomem\"; };",
 };
 static const char *config;
 
@@ -136,6 +139,43 @@ START_TEST(create_without_memory_leaves_nothing)
 		ck_assert_int_ge(n, 6);
 	}
 	ck_assert_uint_eq(rig_count_fds(), fd_count);
+	rig_run(0);
+	rig_echo(0);
+}
+END_TEST
+
+static struct pvio_device *bus_dev;
+
+static int call_start(void)
+{
+	int rc, left;
+
+	rc = pvio_device_start(bus_dev);
+	left = fail_in;
+	fail_in = -1;
+	if (rc == 0)
+		pvio_device_stop(bus_dev);
+	fail_in = left;
+	return rc;
+}
+
+/* Of a bus, and of its bridge. */
+START_TEST(start_without_memory_leaves_no_place_on_the_bus)
+{
+	unsigned int i;
+	int n;
+
+	for (i = 2; i < pvio_array_size(configs); i++) {
+		ck_assert_int_eq(pvio_device_create("try", configs[i],
+						    rig.control, &rig.control,
+						    1, &bus_dev),
+				 0);
+		for (n = 0; fails_at(n, call_start); n++)
+			;
+		ck_assert_int_ge(n, 3);
+		ck_assert_int_eq(call_start(), 0);
+		pvio_device_destroy(bus_dev);
+	}
 	rig_run(0);
 	rig_echo(0);
 }
@@ -424,6 +464,7 @@ END_TEST
 
 CHECK_MAIN("device-nomem", rig_setup, rig_teardown,
 	   create_without_memory_leaves_nothing,
+	   start_without_memory_leaves_no_place_on_the_bus,
 	   eventfds_without_memory_for_a_watch_are_let_go,
 	   memory_that_cannot_be_added_changes_nothing,
 	   a_queue_without_memory_does_not_start,

@@ -118,6 +118,11 @@ static void start_is_done(struct pvio_bus *bus)
 {
 	struct hypercall *device = bus->done_arg;
 
+	if (bus->rc < 0)
+		pvio_log(PVIO_LOG_ERROR,
+			 "%s: bus %s: kicks may not be heard: %s",
+			 pvio_device_name(device->dev), bus->name,
+			 strerror(-bus->rc));
 	pvio_bus_show(device);
 	pvio_bus_end_turn(bus);
 }
@@ -128,6 +133,7 @@ static void start_run(struct pvio_bus *bus, struct bus_turn *turn)
 		pvio_container_of(turn, struct hypercall, start);
 
 	bus->done_arg = device;
+	bus->rc = 0;
 	pvio_bus_await(bus, start_is_done);
 	if (bus->is_quiet) {
 		bus->nr_waiting++;
