@@ -13,6 +13,7 @@
  *						of each disk, all at once
  *	blktool ring PATH OFFSET VALUE COUNT	time COUNT writes of VALUE to a
  *						register of a PCI function
+ *	blktool tsc				kHz of the time stamp counter
  *
  * hammer: every thread owns BLOCKS blocks of the disk and writes them in an
  * order that follows from the seed, each write with its number in it, and now
@@ -563,6 +564,24 @@ static int ring_command(char **arg)
 	return 0;
 }
 
+/* --- tsc ----------------------------------------------------------------- */
+
+static int tsc_command(void)
+{
+#ifdef __x86_64__
+	uint64_t before = now_ns(), ticks = __builtin_ia32_rdtsc();
+	uint64_t took;
+
+	usleep(200000);
+	ticks = __builtin_ia32_rdtsc() - ticks;
+	took = now_ns() - before;
+	printf("%llu\n", (unsigned long long)(ticks * 1000000 / took));
+	return 0;
+#else
+	die("tsc: there is none");
+#endif
+}
+
 int main(int argc, char **argv)
 {
 	const char *command = argc > 1 ? argv[1] : "";
@@ -583,8 +602,10 @@ int main(int argc, char **argv)
 		return random_command(nr, argv + 2);
 	if (!strcmp(command, "ring") && nr == 4)
 		return ring_command(argv + 2);
+	if (!strcmp(command, "tsc") && nr == 0)
+		return tsc_command();
 	die("fill|check PATH OFFSET BYTES SEED, hammer PATH SEED THREADS "
 	    "BLOCKS, verify PATH SEED BLOCKS WRITES..., bench PATH read|write "
 	    "BYTES THREADS SECONDS, random BYTES DEPTH SECONDS PATH..., ring "
-	    "PATH OFFSET VALUE COUNT");
+	    "PATH OFFSET VALUE COUNT, tsc");
 }
