@@ -170,6 +170,32 @@ switches = ( { name = "lan"; },
 { name = "lan"; } );
 END
 
+# Devices of a bus share a socket, if one process has them all.
+bus='transport = { type = "hypercall"; socket = "'$dir'/d.sock"; };'
+disk() { # NAME TRANSPORT
+	echo "{ name = \"$1\"; model = \"block\"; $memory $2 }"
+}
+accepted "a bus" <<END
+guests = ( { name = "vm1"; devices = (
+$(disk a "$bus"), $(disk b "$bus") ); } );
+END
+refused 'pvio.conf:4: socket: is the socket of a as well, which another' <<END
+guests = ( { name = "vm1"; devices = (
+$(disk a "$bus") ); }, { name = "vm2"; devices = (
+
+$(disk b "$bus") ); } );
+END
+refused 'pvio.conf:3: socket: is the socket of a as well' <<END
+guests = ( { name = "vm1"; devices = (
+$(disk a "$vhost"),
+$(disk b "$bus") ); } );
+END
+refused 'pvio.conf:2: interrupts: ' <<END
+guests = ( { name = "vm1"; devices = (
+$(disk a 'transport = { type = "hypercall"; interrupts = 0; socket = "/x"; };')
+); } );
+END
+
 # The file itself.
 "$pviod" -c "$dir/nowhere.conf" --check > "$dir/said" 2>&1
 [ $? = 2 ] || fail "missing file"

@@ -24,6 +24,14 @@ tests_programs_check_backend_program_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_programs_check_backend_program_LDADD = libguest.la $(test_lib) \
 	$(CHECK_LIBS) $(library_libs)
 
+check_PROGRAMS += tests/programs/check_bus
+TESTS += tests/programs/check_bus
+tests_programs_check_bus_SOURCES = $(program_rig) tests/programs/check_bus.c
+tests_programs_check_bus_CPPFLAGS = $(test_cppflags)
+tests_programs_check_bus_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_programs_check_bus_LDADD = libguest.la $(test_lib) $(CHECK_LIBS) \
+	$(library_libs)
+
 check_PROGRAMS += tests/programs/check_control
 TESTS += tests/programs/check_control
 tests_programs_check_control_SOURCES = $(program_rig) \
