@@ -3,6 +3,7 @@ library_sources += \
 	transports/hypercall/bridge.c \
 	transports/hypercall/bus.c \
 	transports/hypercall/calls.c \
+	transports/hypercall/calls.h \
 	transports/hypercall/connectors.c \
 	transports/hypercall/device.c \
 	transports/hypercall/hypercall.c \
@@ -10,6 +11,7 @@ library_sources += \
 	transports/hypercall/kick.c \
 	transports/hypercall/messages.c \
 	transports/hypercall/notify.c \
+	transports/hypercall/signals.h \
 	transports/hypercall/slots.c \
 	transports/hypercall/unplug.c \
 	transports/loopback/loopback.c \

@@ -11,7 +11,7 @@
  * While the function may not touch memory (no bus master, or in D3hot), neither
  * may the bus: its devices are quiet, and calls are not looked at.
  */
-#include "hypercall.h"
+#include "calls.h"
 
 #include "core/barrier.h"
 #include "core/config.h"

@@ -11,7 +11,7 @@
  * A block that cannot be read, or does not say that it was issued, gets no
  * answer: there is nowhere to put one.
  */
-#include "hypercall.h"
+#include "calls.h"
 
 #include "core/stats.h"
 

@@ -10,7 +10,7 @@
  * made on the control worker while the thread that brought it waits; a doorbell
  * is one write to an eventfd, here.
  */
-#include "hypercall.h"
+#include "calls.h"
 
 #include <endian.h>
 #include <errno.h>

@@ -9,7 +9,7 @@
  * No message waits for I/O.  What a reset has to wait for goes on behind the
  * answer, and the driver reads the status until it is over.
  */
-#include "hypercall.h"
+#include "calls.h"
 
 #include <endian.h>
 #include <errno.h>

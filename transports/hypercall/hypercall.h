@@ -19,30 +19,24 @@
  * for workers; what comes meanwhile queues up.  Signals are raised and taken on
  * the queues' workers, which read three things of the bus: the route of a queue,
  * a notify queue's area, and who a signal belongs to.  Control changes each by one
- * store, and frees what it replaced when every worker has been seen between two
- * of its jobs (pvio_bus_fence()).  Data is the core's.
+ * store, and frees what it replaced when every worker has answered
+ * (pvio_bus_kicks_renew()), and so is between two of its jobs.  Data is the core's.
+ *
+ * signals.h has notify and kick queues, calls.h calls and their messages.
  */
 #ifndef PVIO_HYPERCALL_H
 #define PVIO_HYPERCALL_H
 
 #include "core/log.h"
-#include "core/signal.h"
 #include "core/transport.h"
-#include "core/worker.h"
+#include "signals.h"
 #include "transports/registers/registers.h"
-
-#include <pthread.h>
-#include <pvio/bus.h>
 
 struct bus_bridge;
 struct bus_unplug;
-struct event;
 
-#define BUS_MAX_DEVICES	   256
-#define BUS_MAX_KICKS	   64
-#define BUS_MAX_INTERRUPTS 2048
-#define BUS_DEFAULT_INTERRUPTS 16
-#define BUS_DIRECT_WORDS   (PVIO_BUS_MAX_SIGNALS / 64)
+#define BUS_MAX_DEVICES 256
+#define BUS_MAX_KICKS	64
 
 /* --- one thing at a time ------------------------------------------------- */
 
@@ -50,88 +44,6 @@ struct event;
 struct bus_turn {
 	struct pvio_list node;
 	void (*run)(struct pvio_bus *bus, struct bus_turn *turn);
-};
-
-/* --- notify queues, and interrupts ---------------------------------------- */
-
-/* An area as producers use it.  Never changes; replaced as a whole. */
-struct bus_area {
-	struct pvio_signal_area *area; /* in guest memory */
-	unsigned int nr_words;
-	struct pvio_map *map; /* reference */
-	struct bus_area *next; /* of those that wait for a fence */
-};
-
-/* What the driver asked for by SET_AREA. */
-struct bus_place {
-	uint64_t address;
-	uint32_t nr_words; /* 0: none */
-};
-
-struct bus_notify {
-	struct bus_place place;
-	struct bus_area *live; /* atomic; NULL: none, or not in memory */
-	bool is_missed;	       /* signals may have been lost while NULL */
-	pthread_mutex_t lock;  /* of fd, around its use */
-	int fd;		       /* of the interrupt; owned, or -1 */
-};
-
-/* Where a queue's notifications go: atomic, as one word. */
-union bus_route {
-	uint32_t word;
-	struct {
-		uint8_t mode;
-		uint8_t level;
-		uint16_t notify;
-	};
-};
-
-/* --- kick queues ------------------------------------------------------------ */
-
-/* A worker's counters: of what it raised and took. */
-struct bus_counters {
-	uint64_t kicks, raised, coalesced, interrupts;
-};
-
-enum bus_kick_sink { BUS_KICK_DIRECT, BUS_KICK_GUEST, BUS_NR_KICK_SINKS };
-
-/* One for each worker that serves queues of the bus.  Stays till its end. */
-struct bus_kick {
-	struct pvio_bus *bus;
-	struct pvio_worker *worker; /* borrowed; NULL: nobody uses it now */
-	unsigned int number;
-	unsigned int nr_users; /* queues of started devices there */
-	bool is_known;	       /* to the worker, which has to let go of it */
-	struct bus_place place;
-	int fd; /* the doorbell's eventfd, owned */
-	/* Ours, not the guest's: what doorbells of a signal raise.  Owned. */
-	struct pvio_signal_area *direct;
-
-	/* the worker's, while there are users */
-	struct event *event; /* of fd; owned */
-	struct pvio_poller poller;
-	struct pvio_job job;
-	/* Of the direct area, and of the guest's (NULL: there is none). */
-	struct pvio_signal_sink *sink[BUS_NR_KICK_SINKS]; /* owned */
-	struct pvio_map *map;		  /* reference; of the guest's */
-	bool is_armed;
-	uint64_t rung; /* doorbells */
-	struct bus_counters counters;
-
-	/* from control to the worker and back */
-	struct pvio_task task;
-	struct pvio_task back;
-	struct pvio_signal_sink *new_sink;
-	struct pvio_map *new_map;
-	bool wants_event;
-	int rc;
-};
-
-/* Whom a signal stands for; read by workers, and whoever rings. */
-struct bus_signal {
-	struct hypercall *owner; /* atomic; NULL: nobody */
-	uint16_t queue;
-	uint16_t kick; /* atomic; its queue's worker */
 };
 
 /* --- devices ------------------------------------------------------------------ */
@@ -165,28 +77,6 @@ struct hypercall {
 	struct bus_unplug *unplug; /* the driver is asked for it */
 	pvio_done_fn *done; /* of the stop */
 	void *done_arg;
-};
-
-/* A message of ours, where nobody else writes. */
-struct bus_message {
-	struct pvio_bus_header header;
-	uint8_t payload[PVIO_BUS_MAX_MESSAGE - sizeof(struct pvio_bus_header)];
-	size_t bytes; /* of the payload */
-};
-
-struct bus_call {
-	struct bus_turn turn;
-	struct pvio_bus *bus;
-	uint64_t address;
-	pvio_done_fn *done;
-	void *arg;
-
-	/* while it is its turn */
-	struct pvio_map *map;	     /* reference */
-	struct pvio_bus_call *block; /* in guest memory */
-	struct bus_message request, response;
-	struct hypercall *device; /* that it is for */
-	struct pvio_register_queue was; /* SET_VQUEUE: before it */
 };
 
 struct pvio_bus {
@@ -302,39 +192,6 @@ unsigned int pvio_bus_take_event(struct pvio_bus *bus, unsigned int *number);
 bool pvio_bus_has_event(const struct pvio_bus *bus);
 void pvio_bus_forget_events(struct pvio_bus *bus);
 
-/* --- calls.c, messages.c, device.c ---------------------------------------- */
-
-#define BUS_LATER (-1) /* of handlers: pvio_bus_call_done() comes */
-
-void pvio_bus_call_begin(struct pvio_bus *bus, struct bus_call *call,
-			 uint64_t address, pvio_done_fn *done, void *arg);
-void pvio_bus_call_done(struct bus_call *call, enum pvio_bus_result result);
-/* Handlers: a result, or BUS_LATER. */
-int pvio_bus_message(struct pvio_bus *bus, struct bus_call *call);
-int pvio_bus_device_message(struct pvio_bus *bus, struct bus_call *call);
-/* Room for the answer. */
-void *pvio_bus_response(struct bus_call *call, size_t bytes);
-
-/* A message that there is: rows of both tables. */
-struct bus_row {
-	uint8_t id;
-	bool is_open; /* at least so long, and the handler looks */
-	uint8_t bytes; /* of the payload */
-	const char *name;
-	int (*handle)(struct pvio_bus *bus, struct bus_call *call);
-};
-/* Find it, look at its size, call it. */
-int pvio_bus_dispatch(struct pvio_bus *bus, struct bus_call *call,
-		      const struct bus_row *rows, unsigned int nr);
-
-/* --- connectors.c -------------------------------------------------------------- */
-
-/* What a write to the window means; of CALL and DOORBELL, *arg is whose. */
-enum pvio_bus_op_kind { BUS_OP_NONE, BUS_OP_CALL, BUS_OP_DOORBELL };
-enum pvio_bus_op_kind
-pvio_bus_decode(struct pvio_bus *bus, uint64_t offset, const void *buf,
-		size_t len, uint64_t *arg);
-
 /* --- bridge.c ------------------------------------------------------------------ */
 
 /* Have a bridge, as @cfg says; vfu_create() has the errors. */
@@ -354,39 +211,5 @@ void pvio_bus_bridge_describe(const struct bus_bridge *bridge, char *text,
 struct hypercall *pvio_hypercall_of(struct pvio_device *dev);
 /* A reset is over: who asked for the device need not wait longer. */
 void pvio_bus_was_reset(struct hypercall *device);
-
-/* --- notify.c ---------------------------------------------------------------- */
-
-int pvio_bus_notify_init(struct pvio_bus *bus, unsigned int nr);
-void pvio_bus_notify_fini(struct pvio_bus *bus);
-/* Any worker; @counters are its own. */
-void pvio_bus_notify(struct pvio_bus *bus, union bus_route route,
-		     unsigned int signal, struct bus_counters *counters);
-/*
- * Have all notify queues as their places and the bus's map say; NULL @map: none
- * is in memory.  What they were is freed by pvio_bus_notify_retire(), after a
- * fence.  -ENOMEM: some are not there now.
- */
-int pvio_bus_notify_renew(struct pvio_bus *bus, struct pvio_map *map);
-void pvio_bus_notify_retire(struct pvio_bus *bus);
-
-/* --- kick.c ------------------------------------------------------------------ */
-
-/*
- * Use the kick queue of @worker, made if there is none.  -ENOSPC, -errno.  The
- * worker hears of it, and of the last put, by pvio_bus_kicks_renew().
- */
-int pvio_bus_kick_get(struct pvio_bus *bus, struct pvio_worker *worker,
-		      struct bus_kick **kick);
-void pvio_bus_kick_put(struct bus_kick *kick);
-void pvio_bus_kick_free(struct bus_kick *kick);
-/*
- * Have every kick queue's worker use it as its place, its users and @map say;
- * one pvio_bus_answered() comes for each that has been asked, and nr_waiting
- * counts them.
- */
-void pvio_bus_kicks_renew(struct pvio_bus *bus, struct pvio_map *map);
-/* Any thread: DOORBELL.  -EINVAL: it is nobody's. */
-int pvio_bus_doorbell(struct pvio_bus *bus, uint64_t value);
 
 #endif

@@ -5,7 +5,7 @@
  * GET_DEVICES and PING are virtio-msg's; the others are this bus's own: what it
  * has, where the signal areas are, where notifications go, who came and went.
  */
-#include "hypercall.h"
+#include "calls.h"
 
 #include "core/stats.h"
 
