@@ -421,6 +421,37 @@ START_TEST(area_whose_memory_comes_back_has_every_signal)
 }
 END_TEST
 
+static void note_rc(void *arg, int rc)
+{
+	*(int *)arg = rc;
+}
+
+/* And nothing is lost of it: address sanitizers would tell. */
+START_TEST(memory_of_a_device_that_is_given_other_memory_is_refused)
+{
+	struct guest_device *zero = bus_rig_drive(0);
+	struct pvio_map *map;
+	int rc = 1;
+
+	probe.hold = true;
+	bus_rig_submit(zero, 0, false);
+	bus_rig_work();
+	probe.hold = false;
+	/* The VMM gives it a map, which waits for the request ... */
+	map = pvio_map_get(pvio_device_map(brig.dev[0]));
+	pvio_device_set_memory(brig.dev[0], map, note_rc, &rc);
+	ck_assert_int_eq(rc, 1);
+	/* ... and the bus another. */
+	ck_assert_int_eq(guest_bus_give_memory(brig.gb, GUEST_BUS_HAS_ALL),
+			 -EBUSY);
+	bus_rig_release(0, 0);
+	bus_rig_settle();
+	ck_assert_int_eq(rc, 0);
+	ck_assert_int_eq(guest_bus_give_memory(brig.gb, GUEST_BUS_HAS_ALL), 0);
+	bus_rig_expect_service();
+}
+END_TEST
+
 START_TEST(call_without_memory_is_dropped)
 {
 	uint32_t back;
@@ -546,6 +577,7 @@ int main(void)
 		driver_without_areas_is_served,
 		area_moves_and_nothing_is_lost,
 		area_whose_memory_comes_back_has_every_signal,
+		memory_of_a_device_that_is_given_other_memory_is_refused,
 		call_without_memory_is_dropped,
 		ring_without_memory_waits_for_it,
 	};

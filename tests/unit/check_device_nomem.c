@@ -107,8 +107,8 @@ static const char *const configs[] = {
 	RIG_CONFIG,
 	"model = \"probe\"; queues = 4; transport = { type = \"mmio\"; };",
 	"model = \"probe\"; transport = { type = \"hypercall\"; };",
-	"model = \"probe\"; transport = { type = \"hypercall\"; "
-	"socket = \"/tmp/pvio-nomem\"; };",
+	("model = \"probe\"; transport = { type = \"hypercall\"; "
+	 "socket = \"/tmp/pvio-nomem\"; };"),
 };
 static const char *config;
 

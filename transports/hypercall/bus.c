@@ -122,12 +122,31 @@ static void order_end(struct pvio_bus *bus)
 		if ((bus)->slot[i].state == BUS_SLOT_PRESENT ||   \
 		    (bus)->slot[i].state == BUS_SLOT_LEAVING)
 
+/* Who embeds us may be giving this device other memory, and it has refused. */
+static void memory_is_given(void *arg, int rc)
+{
+	struct hypercall *device = arg;
+
+	if (rc == -EBUSY)
+		pvio_map_put(device->new_map);
+	device->new_map = NULL;
+	pvio_bus_answered(device->bus, rc);
+}
+
 static void memory_is_set(struct pvio_bus *bus)
 {
 	pvio_map_put(bus->map);
 	bus->map = bus->new_map;
 	bus->new_map = NULL;
 	order_end(bus);
+}
+
+void pvio_bus_give_memory(struct hypercall *device, struct pvio_map *map)
+{
+	device->new_map = pvio_map_get(map);
+	device->bus->nr_waiting++;
+	pvio_device_set_memory(device->dev, device->new_map, memory_is_given,
+			       device);
 }
 
 static void memory_run(struct pvio_bus *bus, struct bus_turn *turn)
@@ -144,12 +163,8 @@ static void memory_run(struct pvio_bus *bus, struct bus_turn *turn)
 			bus->rc = -ENOMEM;
 		pvio_bus_kicks_renew(bus, bus->new_map);
 	}
-	for_each_device(i, bus) {
-		bus->nr_waiting++;
-		pvio_device_set_memory(bus->slot[i].device->dev,
-				       pvio_map_get(bus->new_map),
-				       pvio_bus_answered, bus);
-	}
+	for_each_device(i, bus)
+		pvio_bus_give_memory(bus->slot[i].device, bus->new_map);
 	pvio_bus_answered(bus, 0);
 }
 

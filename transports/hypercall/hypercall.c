@@ -142,9 +142,7 @@ static void start_run(struct pvio_bus *bus, struct bus_turn *turn)
 	} else {
 		pvio_device_unquiesce(device->dev, PVIO_QUIET_TRANSPORT);
 	}
-	bus->nr_waiting++;
-	pvio_device_set_memory(device->dev, pvio_map_get(bus->map),
-			       pvio_bus_answered, bus);
+	pvio_bus_give_memory(device, bus->map);
 	pvio_bus_kicks_renew(bus, bus->is_quiet ? NULL : bus->map);
 	pvio_bus_answered(bus, 0);
 }

@@ -74,6 +74,7 @@ struct hypercall {
 	union bus_route *routes; /* [nr_queues + 1], owned; config's last */
 	struct bus_kick **kicks; /* [nr_queues], owned: of their workers */
 	struct bus_turn start, stop, gone;
+	struct pvio_map *new_map; /* reference; until the device has taken it */
 	struct bus_unplug *unplug; /* the driver is asked for it */
 	pvio_done_fn *done; /* of the stop */
 	void *done_arg;
@@ -145,6 +146,8 @@ bool pvio_bus_step(void *arg);
  */
 void pvio_bus_await(struct pvio_bus *bus, void (*then)(struct pvio_bus *bus));
 void pvio_bus_answered(void *arg, int rc);
+/* One of them: @device's memory is @map from its answer on. */
+void pvio_bus_give_memory(struct hypercall *device, struct pvio_map *map);
 
 /*
  * Turns that others take, too: @done on the control worker, when the turn has
