@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# bus.sh - the pvio bus: two disks and a network card behind one bridge in stock
+# bus.sh - the pvio bus: two disks and network cards behind one bridge in stock
 # QEMU, by vfio-user, driven by guest/linux and the drivers of the distribution
 #
 # 6.1 and 7.2 are the kernels of Debian stable and unstable.
@@ -13,6 +13,7 @@ needs_module="stable sid"
 . "$here/vfio-user.bash"
 
 mac=52:54:00:00:00:01
+mac2=52:54:00:00:00:02
 
 # bus_serve KERNEL [PARAMETER...]: who drives the bus, and how
 bus_serve()
@@ -26,7 +27,7 @@ bus_serve()
 	image disk2.img 64
 }
 
-# bus_conf DEVICE...: pvio.conf with these on one bus: diskN, or net
+# bus_conf DEVICE...: pvio.conf with these on one bus: diskN, net, or net2
 bus_conf()
 {
 	local device devices=() keys
@@ -41,6 +42,10 @@ bus_conf()
 		net)
 			keys="model = \"net\"; mac = \"$mac\";
 			      backend = { type = \"tap\"; ifname = \"tap0\"; };"
+			;;
+		net2)
+			keys="model = \"net\"; mac = \"$mac2\";
+			      backend = { type = \"tap\"; ifname = \"tap1\"; };"
 			;;
 		esac
 		devices+=("{ name = \"$device\"; $keys
@@ -60,6 +65,13 @@ bus_conf()
 bus_start()
 {
 	tap_up tap0
+	if grep -q tap1 pvio.conf; then
+		# On a network of its own, which the nettool of tap0 serves, too.
+		ip tuntap add tap1 mode tap vnet_hdr
+		ip link set tap1 up
+		ip addr add 10.0.1.1/24 dev tap1
+		links+=(tap1)
+	fi
 	pviod_start
 	started_makes "$PWD/bus.sock"
 }
@@ -156,13 +168,20 @@ io_case()
 	local cpus=$2
 
 	bus_serve "$1" "delivery=$3" "doorbell=$4"
-	bus_conf disk1 disk2 net
+	bus_conf disk1 disk2 net net2
 	bus_start
 	steps guest <<-END
 		$(bus_steps)
 		step "load" load
 		found 1
 		use_all 1
+		# Both cards and a disk at the same time.
+		step "second card up" net_up $mac2 10.0.1.2/24
+		disk_io \$d1 7 &
+		one=\$!
+		net_io 10.0.0.1 1000000 &
+		net_io 10.0.1.1 1000000
+		wait \$one \$!
 		counters
 		interrupts
 	END
