@@ -122,11 +122,14 @@ START_TEST(devices_of_a_bus_come_and_go_while_it_serves)
 	open_bridge(&vfu);
 
 	reload(GUEST(DISK("a", "1M", "bus") ", " DISK("c", "1M", "bus")));
+	rig_wait_log(&rig, "b: has been unplugged");
+	rig_wait_log(&rig, "c: has been plugged");
 	expect_device("a", true);
 	expect_device("b", false);
 	expect_device("c", true);
 	/* One that has changed is another. */
 	reload(GUEST(DISK("a", "1M", "bus") ", " DISK("c", "2M", "bus")));
+	rig_wait_log(&rig, "c: has been plugged");
 	expect_device("c", true);
 
 	ck_assert_int_eq(rig_pid_of(&rig, "vm1"), process);

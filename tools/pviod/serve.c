@@ -302,6 +302,8 @@ static void serve_do_plug(struct serve *s, struct json_object *request)
 	json_object_object_add(reply, rc < 0 ? "error" : "result",
 			       json_object_new_string(rc < 0 ? answer
 							     : "done"));
+	if (rc == 0)
+		pvio_log(PVIO_LOG_INFO, "%s: has been %sged", name, command);
 	serve_answer(s, request, reply);
 }
 
