@@ -5,8 +5,11 @@
 #include "bus-rig.h"
 
 #include "core/plugin.h"
+#include "tests/check_main.h"
 
 #include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 struct bus_rig brig;
@@ -272,7 +275,7 @@ void bus_rig_release(unsigned int i, unsigned int q)
 	bus_rig_work();
 }
 
-void bus_rig_expect_service(void)
+void bus_rig_begin_anew(void)
 {
 	unsigned int i;
 
@@ -290,7 +293,28 @@ void bus_rig_expect_service(void)
 		ck_assert_int_eq(
 			guest_bus_move_area(brig.gb, PVIO_BUS_AREA_KICK, i, 32),
 			0);
+}
+
+void bus_rig_expect_service(void)
+{
+	unsigned int i;
+
+	bus_rig_begin_anew();
 	for (i = 0; i < BUS_RIG_DEVICES; i++)
 		if (brig.dev[i])
 			bus_rig_echo(bus_rig_drive(i), i);
+}
+
+int bus_rig_run(const char *name, const TTest *const *tests, size_t nr,
+		const TTest *const *threads, size_t nr_threads)
+{
+	char title[64];
+	int rc;
+
+	rc = check_run(name, bus_rig_setup, bus_rig_teardown, tests, nr);
+	snprintf(title, sizeof(title), "%s, threads", name);
+	if (check_run(title, bus_rig_setup_threads, bus_rig_teardown, threads,
+		      nr_threads) != EXIT_SUCCESS)
+		rc = EXIT_FAILURE;
+	return rc;
 }

@@ -79,7 +79,13 @@ int64_t bus_rig_reap(struct guest_device *gd, unsigned int q);
  * keeps those of both devices together: hold different queues of them.
  */
 void bus_rig_release(unsigned int i, unsigned int q);
-/* All devices serve, after the driver has begun anew. */
+/* The driver begins anew: RESET, and its areas; it drives no device. */
+void bus_rig_begin_anew(void);
+/* All devices serve, after that. */
 void bus_rig_expect_service(void);
+
+/* main() of a program: @tests with one worker, @threads with several. */
+int bus_rig_run(const char *name, const TTest *const *tests, size_t nr,
+		const TTest *const *threads, size_t nr_threads);
 
 #endif

@@ -114,7 +114,7 @@ migrate_case()
 # 7.2 two ended in a guest whose memory was not what it had been, one with our
 # disk and one with QEMU's own; of 18 under 11.1 none.
 # Under 11.1 a guest was silent for ever where it had moved to, once, and not again
-# in 110 moves made to see why.  So that is tried once more, and said.
+# in 91 moves made to see why.  So that is tried once more, and said.
 qemu_of=sid
 run_case migrate-split migrate_case ""
 run_case migrate-packed migrate_case ,packed=on

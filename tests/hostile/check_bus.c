@@ -690,13 +690,7 @@ int main(void)
 		request_is_what_it_was_when_it_was_copied,
 		calls_of_several_cpus_are_one_after_the_other,
 	};
-	int rc;
 
-	rc = check_run("hostile: bus", bus_rig_setup, bus_rig_teardown, tests,
-		       pvio_array_size(tests));
-	if (check_run("hostile: bus, threads", bus_rig_setup_threads,
-		      bus_rig_teardown, threads,
-		      pvio_array_size(threads)) != EXIT_SUCCESS)
-		rc = EXIT_FAILURE;
-	return rc;
+	return bus_rig_run("hostile: bus", tests, pvio_array_size(tests), threads,
+			   pvio_array_size(threads));
 }

@@ -302,13 +302,7 @@ int main(void)
 		news_without_end_do_not_keep_a_worker,
 		storm_of_doorbells_does_not_keep_a_worker,
 	};
-	int rc;
 
-	rc = check_run("hostile: bus areas", bus_rig_setup, bus_rig_teardown,
-		       tests, pvio_array_size(tests));
-	if (check_run("hostile: bus areas, threads", bus_rig_setup_threads,
-		      bus_rig_teardown, threads,
-		      pvio_array_size(threads)) != EXIT_SUCCESS)
-		rc = EXIT_FAILURE;
-	return rc;
+	return bus_rig_run("hostile: bus areas", tests, pvio_array_size(tests), threads,
+			   pvio_array_size(threads));
 }

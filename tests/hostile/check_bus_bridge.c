@@ -225,21 +225,8 @@ static void teardown(void)
 /* Device 0 serves a driver that begins anew. */
 static void expect_service(void)
 {
-	unsigned int i;
-
 	pvio_store_once(&probe.hold, false);
-	guest_device_close(brig.gd[0]);
-	brig.gd[0] = NULL;
-	ck_assert_int_eq(guest_bus_reset(brig.gb), 0);
-	guest_alloc_reset(&brig.mem);
-	for (i = 0; i < BUS_RIG_NOTIFY; i++)
-		ck_assert_int_eq(guest_bus_move_area(
-					 brig.gb, PVIO_BUS_AREA_NOTIFY, i, 32),
-				 0);
-	for (i = 0; i < brig.gb->info.nr_kick_queues; i++)
-		ck_assert_int_eq(
-			guest_bus_move_area(brig.gb, PVIO_BUS_AREA_KICK, i, 32),
-			0);
+	bus_rig_begin_anew();
 	bus_rig_echo(bus_rig_drive(0), 0);
 }
 

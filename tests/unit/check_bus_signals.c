@@ -587,13 +587,7 @@ int main(void)
 		drivers_of_all_queues_share_the_bus,
 		driver_without_areas_is_served,
 	};
-	int rc;
 
-	rc = check_run("bus: signals", bus_rig_setup, bus_rig_teardown, tests,
-		       pvio_array_size(tests));
-	if (check_run("bus: signals, threads", bus_rig_setup_threads,
-		      bus_rig_teardown, threads,
-		      pvio_array_size(threads)) != EXIT_SUCCESS)
-		rc = EXIT_FAILURE;
-	return rc;
+	return bus_rig_run("bus: signals", tests, pvio_array_size(tests), threads,
+			   pvio_array_size(threads));
 }
