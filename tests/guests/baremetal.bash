@@ -25,6 +25,18 @@ said()
 	grep -q "^ok disk:.* $1\( \|\$\)" vm.log || fail "the guest did not say $1"
 }
 
+# nested_steps: a function of steps in a nested guest, whose QEMU delivers some
+# interrupts twice: did it see one for each request of its disk?
+nested_steps=$(
+	cat <<END
+interrupts_suffice()
+{
+	[ "\$(sed -n 's/^ok disk:.* interrupts=\([0-9]*\).*/\1/p')" \
+		-ge $disk_requests ]
+}
+END
+)
+
 # count DEVICE KEY: what tinyvmm counted, of its first queue
 count()
 {
