@@ -26,31 +26,20 @@
  * past the end, the worker comes to rest, no descriptor is leaked - and in the
  * end a driver that does all as it should is served.
  */
-#include "core/memory.h"
-#include "core/util.h"
+#include "fuzz_script.h"
+
 #include "core/virtio.h"
 #include "guest/device-bus.h"
 
 #include <pvio/memory.h>
-#include <pvio/pvio.h>
 
 #include <fcntl.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#define FUZZ_RAM_GPA     0x100000
-#define FUZZ_RAM_BYTES   (256u << 10)
 #define FUZZ_AREA_BYTES  8192u /* apart; a page of them at the beginning */
 #define FUZZ_BLOCK       (200u << 10)
-#define FUZZ_MAX_ACTIONS 200
-#define FUZZ_MAX_STEPS   10000
 #define FUZZ_INTERRUPTS  16
-#define FUZZ_GUARD       0xa5
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 enum fuzz_list {
 	LIST_ALL,
@@ -59,49 +48,10 @@ enum fuzz_list {
 	NR_LISTS
 };
 
-static struct pvio_worker *fuzz_worker;
 static struct pvio_device *fuzz_devices[2]; /* disk, card */
 static struct pvio_bus *fuzz_bus;
-static struct guest_memory fuzz_mem;
 static struct pvio_memory *fuzz_lists[NR_LISTS];
 static int fuzz_eventfd, fuzz_pipe[2];
-
-struct fuzz_script {
-	const uint8_t *at, *end;
-};
-
-static void fuzz_expect(bool ok, const char *claim)
-{
-	if (ok)
-		return;
-	fprintf(stderr, "fuzz: not so: %s\n", claim);
-	abort();
-}
-
-static void fuzz_silence(void *arg, enum pvio_log_level level,
-			 const char *message)
-{
-	(void)arg;
-	(void)level;
-	(void)message;
-}
-
-#ifdef PVIO_MEMORY_CHECKED
-/* A request header that lies in the descriptor table is read as both. */
-static void fuzz_aliased(const void *p, size_t len)
-{
-	(void)p;
-	(void)len;
-}
-#endif
-
-static void fuzz_settle(void)
-{
-	unsigned int i = 0;
-
-	while (pvio_worker_step(fuzz_worker))
-		fuzz_expect(++i < FUZZ_MAX_STEPS, "the worker comes to rest");
-}
 
 /* --- life ------------------------------------------------------------------ */
 
@@ -166,25 +116,6 @@ static void fuzz_open(void)
 }
 
 /* --- the script ------------------------------------------------------------ */
-
-static uint32_t fuzz_take(struct fuzz_script *s, unsigned int bytes)
-{
-	uint32_t value = 0;
-	unsigned int i;
-
-	for (i = 0; i < bytes && s->at < s->end; i++)
-		value |= (uint32_t)*s->at++ << (8 * i);
-	return value;
-}
-
-static void fuzz_take_bytes(struct fuzz_script *s, uint8_t *to, size_t size)
-{
-	size_t n = pvio_min(size, (size_t)(s->end - s->at));
-
-	memset(to, 0, size);
-	memcpy(to, s->at, n);
-	s->at += n;
-}
 
 static void fuzz_issue(const struct pvio_bus_call *call, unsigned int flags)
 {
@@ -251,17 +182,6 @@ static void fuzz_set_area(struct fuzz_script *s)
 	memcpy(call.request + sizeof(header), &in, sizeof(in));
 	call.state = htole32(PVIO_BUS_CALL_ISSUED);
 	fuzz_issue(&call, 0);
-}
-
-static void fuzz_memory(struct fuzz_script *s)
-{
-	uint32_t at = fuzz_take(s, 3) % FUZZ_RAM_BYTES;
-	size_t len = fuzz_take(s, 1);
-	uint8_t bytes[255];
-
-	fuzz_take_bytes(s, bytes, len);
-	memcpy(fuzz_mem.region[0].host + at, bytes,
-	       pvio_min(len, FUZZ_RAM_BYTES - at));
 }
 
 static void fuzz_access(struct fuzz_script *s, bool is_write)

@@ -36,7 +36,8 @@ tests_fuzz_replay_block_LDADD = $(test_libs)
 
 check_PROGRAMS += tests/fuzz/replay_bus
 TESTS += tests/fuzz/replay_bus
-tests_fuzz_replay_bus_SOURCES = tests/fuzz/replay.c tests/fuzz/fuzz_bus.c
+tests_fuzz_replay_bus_SOURCES = tests/fuzz/replay.c tests/fuzz/fuzz_bus.c \
+	tests/fuzz/fuzz_script.h
 tests_fuzz_replay_bus_CPPFLAGS = $(replay_cppflags)bus\"
 tests_fuzz_replay_bus_LDADD = $(test_libs)
 
@@ -109,14 +110,14 @@ tests_fuzz_replay_split_LDADD = $(test_libs)
 check_PROGRAMS += tests/fuzz/replay_mmio
 TESTS += tests/fuzz/replay_mmio
 tests_fuzz_replay_mmio_SOURCES = tests/fuzz/replay.c tests/fuzz/fuzz_mmio.c \
-	tests/fuzz/fuzz_registers.h
+	tests/fuzz/fuzz_registers.h tests/fuzz/fuzz_script.h
 tests_fuzz_replay_mmio_CPPFLAGS = $(replay_cppflags)mmio\"
 tests_fuzz_replay_mmio_LDADD = $(test_libs)
 
 check_PROGRAMS += tests/fuzz/replay_pci
 TESTS += tests/fuzz/replay_pci
 tests_fuzz_replay_pci_SOURCES = tests/fuzz/replay.c tests/fuzz/fuzz_pci.c \
-	tests/fuzz/fuzz_registers.h
+	tests/fuzz/fuzz_registers.h tests/fuzz/fuzz_script.h
 tests_fuzz_replay_pci_CPPFLAGS = $(replay_cppflags)pci\"
 tests_fuzz_replay_pci_LDADD = $(test_libs)
 
