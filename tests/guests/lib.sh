@@ -468,12 +468,13 @@ nested_start()
 # emulation of two processors with SVM is not what is tested, and it is not
 # perfect: the guest was seen to hang before its first word, or to end as by a
 # triple fault, when nothing of ours had run yet, and a guest of it before its
-# first word or in a sleep; or to panic ("Oops: int3" in __schedule(): one
-# processor runs what the other is patching); once in some tens of runs, under
-# 7.2 and 11.1.  The same guests never did under KVM without QEMU.  So a run in
-# which the first kernel did not get to its end is made again, up to three times,
-# one whose steps say "hung" once, and that is said.  Nor does QEMU deliver each
-# interrupt just once: some come twice.
+# first word or in a sleep, or, with two processors, to end by a triple fault; or
+# the first to panic ("Oops: int3" in __schedule(): one processor runs what the
+# other is patching); once in some tens of runs, under 7.2 and 11.1.  The same
+# guests never did under KVM without QEMU.  So a run in which the first kernel did
+# not get to its end is made again, up to three times, one whose steps say "hung"
+# once, and that is said.  Nor does QEMU deliver each interrupt just once: some
+# come twice.
 nested_run()
 {
 	local name=$1 limit=$2 ends=0 hangs=0
