@@ -55,6 +55,11 @@ library_sources += \
 	transports/vfio-user/vfio-user.h \
 	transports/vfio-user/wire.c \
 	transports/vfio-user/wire.h \
+	transports/vhost-pci/abi.h \
+	transports/vhost-pci/broker/broker.h \
+	transports/vhost-pci/broker/carrier.h \
+	transports/vhost-pci/channel.c \
+	transports/vhost-pci/channel.h \
 	transports/vhost-user/backend-channel.c \
 	transports/vhost-user/inflight.c \
 	transports/vhost-user/memory.c \
