@@ -23,7 +23,7 @@
 struct stream_packet {
 	struct pvio_list node;
 	size_t len, sent;
-	int fd; /* owned, or -1; goes with the first byte */
+	struct pvio_fds fds; /* owned; they go with the first byte */
 	uint8_t bytes[];
 };
 
@@ -50,8 +50,7 @@ static void packet_free(struct pvio_stream *stream,
 {
 	pvio_list_del(&packet->node);
 	stream->nr_queued--;
-	if (packet->fd >= 0)
-		close(packet->fd);
+	pvio_fds_close(&packet->fds);
 	free(packet);
 }
 
@@ -126,29 +125,30 @@ ssize_t pvio_stream_receive(struct pvio_stream *stream, void *buf, size_t len,
 	return n > 0 ? n : -ENOTCONN;
 }
 
-/* Send from byte @sent on.  The count, 0 for not now, -errno. */
-static ssize_t stream_send_some(struct pvio_stream *stream, void *bytes,
-				size_t len, size_t sent, int fd)
+/* Send what is left of @packet.  The count, 0 for not now, -errno. */
+static ssize_t stream_send_some(struct pvio_stream *stream,
+				struct stream_packet *packet)
 {
 	union {
 		struct cmsghdr align;
-		char space[CMSG_SPACE(sizeof(int))];
+		char space[CMSG_SPACE(PVIO_STREAM_MAX_FDS * sizeof(int))];
 	} control;
-	struct iovec iov = { .iov_base = (char *)bytes + sent,
-			     .iov_len = len - sent };
+	size_t fds_len = packet->fds.nr * sizeof(int);
+	struct iovec iov = { .iov_base = packet->bytes + packet->sent,
+			     .iov_len = packet->len - packet->sent };
 	struct msghdr mh = { .msg_iov = &iov, .msg_iovlen = 1 };
 	struct cmsghdr *cmsg;
 	ssize_t n;
 
-	if (fd >= 0 && sent == 0) {
+	if (fds_len > 0 && packet->sent == 0) {
 		memset(&control, 0, sizeof(control));
 		mh.msg_control = control.space;
-		mh.msg_controllen = sizeof(control.space);
+		mh.msg_controllen = CMSG_SPACE(fds_len);
 		cmsg = CMSG_FIRSTHDR(&mh);
 		cmsg->cmsg_level = SOL_SOCKET;
 		cmsg->cmsg_type = SCM_RIGHTS;
-		cmsg->cmsg_len = CMSG_LEN(sizeof(int));
-		memcpy(CMSG_DATA(cmsg), &fd, sizeof(fd));
+		cmsg->cmsg_len = CMSG_LEN(fds_len);
+		memcpy(CMSG_DATA(cmsg), packet->fds.fd, fds_len);
 	}
 	do {
 		n = sendmsg(stream->fd, &mh, MSG_DONTWAIT | MSG_NOSIGNAL);
@@ -166,8 +166,7 @@ int pvio_stream_flush(struct pvio_stream *stream)
 	while (!pvio_list_empty(&stream->queue)) {
 		packet = pvio_list_entry(stream->queue.next,
 					 struct stream_packet, node);
-		n = stream_send_some(stream, packet->bytes, packet->len,
-				     packet->sent, packet->fd);
+		n = stream_send_some(stream, packet);
 		if (n < 0)
 			return (int)n;
 		packet->sent += (size_t)n;
@@ -182,24 +181,49 @@ int pvio_stream_send(struct pvio_stream *stream, const void *header,
 		     size_t header_len, const void *payload,
 		     size_t payload_len, int fd)
 {
-	size_t len = header_len + payload_len;
+	return pvio_stream_send_fds(stream, header, header_len, payload,
+				    payload_len, &fd, fd >= 0);
+}
+
+/* A packet of @len bytes, with duplicates of @fds. */
+static int packet_create(size_t len, const int *fds, unsigned int nr_fds,
+			 struct stream_packet **out)
+{
 	struct stream_packet *packet;
-	int rc;
+	int fd, rc;
 
 	packet = malloc(sizeof(*packet) + len);
 	if (!packet)
 		return -ENOMEM;
-	packet->fd = -1;
-	if (fd >= 0) {
-		packet->fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
-		if (packet->fd < 0) {
+	packet->fds = (struct pvio_fds){ .nr = 0 };
+	while (packet->fds.nr < nr_fds) {
+		fd = fcntl(fds[packet->fds.nr], F_DUPFD_CLOEXEC, 0);
+		if (fd < 0) {
 			rc = -errno;
+			pvio_fds_close(&packet->fds);
 			free(packet);
 			return rc;
 		}
+		packet->fds.fd[packet->fds.nr++] = fd;
 	}
 	packet->len = len;
 	packet->sent = 0;
+	*out = packet;
+	return 0;
+}
+
+int pvio_stream_send_fds(struct pvio_stream *stream, const void *header,
+			 size_t header_len, const void *payload,
+			 size_t payload_len, const int *fds,
+			 unsigned int nr_fds)
+{
+	size_t len = header_len + payload_len;
+	struct stream_packet *packet = NULL;
+	int rc;
+
+	rc = packet_create(len, fds, nr_fds, &packet);
+	if (rc < 0)
+		return rc;
 	memcpy(packet->bytes, header, header_len);
 	if (payload_len > 0)
 		memcpy(packet->bytes + header_len, payload, payload_len);

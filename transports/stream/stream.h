@@ -53,6 +53,11 @@ ssize_t pvio_stream_receive(struct pvio_stream *stream, void *buf, size_t len,
 int pvio_stream_send(struct pvio_stream *stream, const void *header,
 		     size_t header_len, const void *payload,
 		     size_t payload_len, int fd);
+/* The same with up to PVIO_STREAM_MAX_FDS of them. */
+int pvio_stream_send_fds(struct pvio_stream *stream, const void *header,
+			 size_t header_len, const void *payload,
+			 size_t payload_len, const int *fds,
+			 unsigned int nr_fds);
 /* Send what was queued.  0 (see pvio_stream_is_sending()) or -errno. */
 int pvio_stream_flush(struct pvio_stream *stream);
 bool pvio_stream_is_sending(const struct pvio_stream *stream);
