@@ -48,8 +48,7 @@ static int inflight_adopt(struct vu_session *s, int fd,
 	struct pvio_mapping *mapping;
 	int rc;
 
-	rc = pvio_mapping_create(fd, w->mmap_offset, w->mmap_size,
-				 PROT_READ | PROT_WRITE, &mapping);
+	rc = vu_map(s, fd, w->mmap_offset, w->mmap_size, &mapping);
 	if (rc < 0)
 		return rc;
 	vu_inflight_fini(s);

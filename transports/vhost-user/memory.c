@@ -72,8 +72,7 @@ static int region_open(struct vu_session *s, struct vu_region *r,
 		pvio_mapping_get(r->mapping);
 		return 0;
 	}
-	rc = pvio_mapping_create(fd, wire->mmap_offset, wire->size,
-				 PROT_READ | PROT_WRITE, &r->mapping);
+	rc = vu_map(s, fd, wire->mmap_offset, wire->size, &r->mapping);
 	if (rc < 0)
 		r->mapping = NULL;
 	return rc;

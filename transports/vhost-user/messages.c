@@ -67,8 +67,9 @@ static uint64_t offered_features(const struct vu_session *s)
 	struct pvio_features f;
 
 	pvio_device_offered(s->dev, &f);
-	return f.word[0] | PVIO_BIT(VU_F_LOG_ALL) |
-	       PVIO_BIT(VU_F_PROTOCOL_FEATURES);
+	return f.word[0] | ((PVIO_BIT(VU_F_LOG_ALL) |
+			     PVIO_BIT(VU_F_PROTOCOL_FEATURES)) &
+			    ~s->vu->ops->withheld_features);
 }
 
 static int get_features(struct vu_session *s, struct vu_message *msg)
@@ -171,7 +172,7 @@ static uint64_t offered_protocol_features(const struct vu_session *s)
 		offered |= PVIO_BIT(VU_PROTOCOL_RARP);
 	if (model->set_mtu)
 		offered |= PVIO_BIT(VU_PROTOCOL_NET_MTU);
-	return offered;
+	return offered & ~s->vu->ops->withheld_protocol_features;
 }
 
 static int get_protocol_features(struct vu_session *s, struct vu_message *msg)

@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 static struct vu_session *session_of(struct pvio_connection *c)
@@ -26,7 +27,54 @@ bool vu_has_protocol(const struct vu_session *s, enum vu_protocol_feature bit)
 	return s->protocol_features >> bit & 1;
 }
 
+/* --- in-band notifications ------------------------------------------------ */
+
+static void session_gone(struct vu *vu)
+{
+	/* A task of ours in the mailbox: it comes back here. */
+	vu->is_end_waiting = pvio_load_acquire(&vu->call_posted);
+	if (!vu->is_end_waiting)
+		vu->ops->gone(vu);
+}
+
+/* On the control worker: send what workers have asked for. */
+static void vu_send_calls(struct pvio_task *task)
+{
+	struct vu *vu = pvio_container_of(task, struct vu, call_task);
+
+	/*
+	 * Barrier N: the task may be posted again before the flags are looked
+	 * at.  Pairs with vu_notify_queue().
+	 */
+	(void)pvio_exchange(&vu->call_posted, 0);
+	if (vu->session)
+		vu_channel_send(vu->session);
+	if (vu->is_end_waiting)
+		session_gone(vu);
+}
+
+/* While the queue runs, and so while there is a session. */
+void vu_notify_queue(struct vu *vu, unsigned int queue)
+{
+	if (!pvio_load_once(&vu->call_in_band))
+		return;
+	/* Barrier N: the flag is set before we find the task posted. */
+	(void)pvio_exchange(&vu->session->rings[queue].call_pending, 1);
+	if (!pvio_exchange(&vu->call_posted, 1))
+		pvio_worker_post(vu->control, &vu->call_task);
+}
+
 /* --- messages ------------------------------------------------------------- */
+
+int vu_map(struct vu_session *s, int fd, uint64_t offset, uint64_t size,
+	   struct pvio_mapping **mapping)
+{
+	if (s->vu->ops->map)
+		return s->vu->ops->map(s->vu, &s->wire.message, fd, offset,
+				       size, mapping);
+	return pvio_mapping_create(fd, offset, size, PROT_READ | PROT_WRITE,
+				   mapping);
+}
 
 void vu_reply(struct vu_session *s, const void *payload, size_t len, int fd)
 {
@@ -106,7 +154,7 @@ static void session_memory_gone(void *arg, int rc)
 	if (rc < 0)
 		pvio_map_put(s->new_map);
 	session_free(s);
-	vu_session_gone(vu);
+	session_gone(vu);
 }
 
 static void session_calls_gone(struct vu_session *s, int rc)
@@ -147,6 +195,28 @@ void vu_session_close(struct vu_session *s)
 	pvio_connection_close(&s->connection);
 }
 
+void vu_close(struct vu *vu)
+{
+	if (vu->session)
+		vu_session_close(vu->session);
+	else
+		session_gone(vu);
+}
+
+/* --- the core's events ---------------------------------------------------- */
+
+void vu_notify_config(struct vu *vu)
+{
+	if (vu->session && !vu->session->connection.is_closing)
+		vu_channel_config_change(vu->session);
+}
+
+void vu_queue_broken(struct vu *vu, unsigned int queue)
+{
+	if (vu->session && !vu->session->connection.is_closing)
+		vu_ring_signal_error(vu->session, queue);
+}
+
 /* --- the beginning -------------------------------------------------------- */
 
 static const struct pvio_connection_ops session_ops = {
@@ -158,6 +228,18 @@ static const struct pvio_connection_ops session_ops = {
 	.next		= session_next,
 	.end		= session_end,
 };
+
+void vu_init(struct vu *vu, const struct vu_ops *ops, struct pvio_device *dev)
+{
+	*vu = (struct vu){
+		.ops = ops,
+		.dev = dev,
+		.control = pvio_device_control(dev),
+		.timeout_ms = VU_DEFAULT_TIMEOUT_MS,
+		.call_task.fn = vu_send_calls,
+	};
+	vu->base = pvio_worker_base(vu->control);
+}
 
 int vu_session_create(void *arg, int fd)
 {

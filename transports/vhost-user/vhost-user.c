@@ -21,90 +21,73 @@
 #include "vhost-user.h"
 
 #include "core/worker.h"
+#include "transports/stream/endpoint.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
 
-#define VU_DEFAULT_TIMEOUT_MS   10000
+struct vu_transport {
+	struct vu vu;
+	struct pvio_endpoint endpoint;
+	pvio_done_fn *stop_done; /* somebody waits in stop */
+	void *stop_arg;
+};
+
+static struct vu_transport *transport_of(struct vu *vu)
+{
+	return pvio_container_of(vu, struct vu_transport, vu);
+}
 
 /* --- configuration -------------------------------------------------------- */
 
-static int vu_read_config(struct vu *vu, struct pvio_config *cfg)
+static int vu_read_config(struct vu_transport *t, struct pvio_config *cfg)
 {
 	static const char *const modes[] = { "server", "client", NULL };
-	unsigned int mode = VU_MODE_SERVER;
+	unsigned int mode = 0;
 	int rc;
 
-	rc = pvio_endpoint_read_config(&vu->endpoint, cfg);
+	rc = pvio_endpoint_read_config(&t->endpoint, cfg);
 	if (rc < 0)
 		return rc;
 	if (pvio_config_choice_opt(cfg, "mode", modes, &mode) < 0 ||
 	    pvio_config_uint_opt(cfg, "reconnect_ms", 1, 3600000,
-				 &vu->endpoint.reconnect_ms) < 0 ||
+				 &t->endpoint.reconnect_ms) < 0 ||
 	    pvio_config_uint_opt(cfg, "timeout_ms", 1, 3600000,
-				 &vu->timeout_ms) < 0)
+				 &t->vu.timeout_ms) < 0)
 		return -EINVAL;
-	vu->endpoint.connects = mode == VU_MODE_CLIENT;
+	t->endpoint.connects = mode == 1;
 	return 0;
 }
 
 /* --- the core's events ---------------------------------------------------- */
 
-/* On the control worker: send what workers have asked for. */
-static void vu_send_calls(struct pvio_task *task)
+/* Without eventfd and in-band notifications the driver polls. */
+static void transport_notify_queue(void *transport, unsigned int queue)
 {
-	struct vu *vu = pvio_container_of(task, struct vu, call_task);
+	struct vu_transport *t = transport;
 
-	/*
-	 * Barrier N: the task may be posted again before the flags are looked
-	 * at.  Pairs with vu_notify_queue().
-	 */
-	(void)pvio_exchange(&vu->call_posted, 0);
-	if (vu->session)
-		vu_channel_send(vu->session);
-	if (vu->is_end_waiting)
-		vu_session_gone(vu);
+	vu_notify_queue(&t->vu, queue);
 }
 
-/*
- * On the queue's worker, while the queue runs, and so while there is a
- * session.  Without eventfd and in-band notifications the driver polls.
- */
-static void vu_notify_queue(void *transport, unsigned int queue)
+static void transport_notify_config(void *transport)
 {
-	struct vu *vu = transport;
+	struct vu_transport *t = transport;
 
-	if (!pvio_load_once(&vu->call_in_band))
-		return;
-	/* Barrier N: the flag is set before we find the task posted. */
-	(void)pvio_exchange(&vu->session->rings[queue].call_pending, 1);
-	if (!pvio_exchange(&vu->call_posted, 1))
-		pvio_worker_post(vu->control, &vu->call_task);
+	vu_notify_config(&t->vu);
 }
 
-static void vu_notify_config(void *transport)
+static void transport_queue_broken(void *transport, unsigned int queue)
 {
-	struct vu *vu = transport;
+	struct vu_transport *t = transport;
 
-	if (vu->session && !vu->session->connection.is_closing)
-		vu_channel_config_change(vu->session);
+	vu_queue_broken(&t->vu, queue);
 }
 
-static void vu_queue_broken(void *transport, unsigned int queue)
+static void transport_describe(void *transport, char *text, size_t size)
 {
-	struct vu *vu = transport;
-
-	if (vu->session && !vu->session->connection.is_closing)
-		vu_ring_signal_error(vu->session, queue);
-}
-
-static void vu_describe(void *transport, char *text, size_t size)
-{
-	const struct vu *vu = transport;
+	const struct vu *vu = &((struct vu_transport *)transport)->vu;
 	const struct vu_session *s = vu->session;
 
 	snprintf(text, size,
@@ -118,71 +101,65 @@ static void vu_describe(void *transport, char *text, size_t size)
 
 /* --- life ----------------------------------------------------------------- */
 
-static void vu_detach(void *transport)
+static void transport_gone(struct vu *vu)
 {
-	struct vu *vu = transport;
+	struct vu_transport *t = transport_of(vu);
+	pvio_done_fn *done = t->stop_done;
 
-	pvio_endpoint_fini(&vu->endpoint);
-	free(vu);
+	t->stop_done = NULL;
+	pvio_endpoint_again(&t->endpoint);
+	if (done)
+		done(t->stop_arg, 0);
 }
 
-static int vu_attach(struct pvio_device *dev, struct pvio_config *cfg,
-		     void **transport)
+static const struct vu_ops transport_vu_ops = {
+	.gone = transport_gone,
+};
+
+static void transport_detach(void *transport)
 {
-	struct vu *vu;
+	struct vu_transport *t = transport;
+
+	pvio_endpoint_fini(&t->endpoint);
+	free(t);
+}
+
+static int transport_attach(struct pvio_device *dev, struct pvio_config *cfg,
+			    void **transport)
+{
+	struct vu_transport *t;
 	int rc;
 
-	vu = calloc(1, sizeof(*vu));
-	if (!vu)
+	t = calloc(1, sizeof(*t));
+	if (!t)
 		return -ENOMEM;
-	vu->dev = dev;
-	vu->control = pvio_device_control(dev);
-	vu->base = pvio_worker_base(vu->control);
-	pvio_endpoint_init(&vu->endpoint, pvio_device_name(dev), vu->control,
-			   "vhost-user", vu_session_create, vu);
-	vu->timeout_ms = VU_DEFAULT_TIMEOUT_MS;
-	vu->call_task.fn = vu_send_calls;
-	rc = vu_read_config(vu, cfg);
+	vu_init(&t->vu, &transport_vu_ops, dev);
+	pvio_endpoint_init(&t->endpoint, pvio_device_name(dev), t->vu.control,
+			   "vhost-user", vu_session_create, &t->vu);
+	rc = vu_read_config(t, cfg);
 	if (rc < 0) {
-		vu_detach(vu);
+		transport_detach(t);
 		return rc;
 	}
-	*transport = vu;
+	*transport = t;
 	return 0;
 }
 
-static int vu_start(void *transport)
+static int transport_start(void *transport)
 {
-	struct vu *vu = transport;
+	struct vu_transport *t = transport;
 
-	return pvio_endpoint_open(&vu->endpoint);
+	return pvio_endpoint_open(&t->endpoint);
 }
 
-void vu_session_gone(struct vu *vu)
+static void transport_stop(void *transport, pvio_done_fn *done, void *arg)
 {
-	pvio_done_fn *done = vu->stop_done;
+	struct vu_transport *t = transport;
 
-	/* A task of ours in the mailbox: it comes back here. */
-	vu->is_end_waiting = pvio_load_acquire(&vu->call_posted);
-	if (vu->is_end_waiting)
-		return;
-	vu->stop_done = NULL;
-	pvio_endpoint_again(&vu->endpoint);
-	if (done)
-		done(vu->stop_arg, 0);
-}
-
-static void vu_stop(void *transport, pvio_done_fn *done, void *arg)
-{
-	struct vu *vu = transport;
-
-	pvio_endpoint_close(&vu->endpoint);
-	vu->stop_done = done;
-	vu->stop_arg = arg;
-	if (vu->session)
-		vu_session_close(vu->session);
-	else
-		vu_session_gone(vu);
+	pvio_endpoint_close(&t->endpoint);
+	t->stop_done = done;
+	t->stop_arg = arg;
+	vu_close(&t->vu);
 }
 
 static const struct pvio_transport_ops vu_ops = {
@@ -193,14 +170,14 @@ static const struct pvio_transport_ops vu_ops = {
 		      PVIO_BIT(VIRTIO_F_VERSION_1) |
 		      PVIO_BIT(VIRTIO_F_RING_PACKED) |
 		      PVIO_BIT(VIRTIO_F_IN_ORDER) },
-	.attach		= vu_attach,
-	.detach		= vu_detach,
-	.start		= vu_start,
-	.stop		= vu_stop,
-	.notify_queue	= vu_notify_queue,
-	.notify_config	= vu_notify_config,
-	.queue_broken	= vu_queue_broken,
-	.describe	= vu_describe,
+	.attach		= transport_attach,
+	.detach		= transport_detach,
+	.start		= transport_start,
+	.stop		= transport_stop,
+	.notify_queue	= transport_notify_queue,
+	.notify_config	= transport_notify_config,
+	.queue_broken	= transport_queue_broken,
+	.describe	= transport_describe,
 };
 
 PVIO_PLUGIN(transport, vhost_user, vu_ops);

@@ -12,6 +12,10 @@
  *	inflight.c	 the region that outlives us
  *	backend-channel.c  what we say unasked: configuration changed, in-band
  *			 notifications
+ *	vhost-user.c	 the transport: sockets that front-ends connect to
+ *
+ * A transport that has another way to its front-end has a struct vu of its own,
+ * and hands sockets to vu_session_create().
  *
  * All of it runs on the device's control worker, but for the one function
  * that a queue's worker calls (vu_notify_queue).
@@ -26,7 +30,6 @@
 #include "core/log.h"
 #include "core/transport.h"
 #include "transports/stream/connection.h"
-#include "transports/stream/endpoint.h"
 #include "wire.h"
 
 struct event;
@@ -130,16 +133,28 @@ struct vu_session {
 	struct vu_channel channel;
 };
 
-enum vu_mode { VU_MODE_SERVER, VU_MODE_CLIENT };
+/* What the transport does. */
+struct vu_ops {
+	/*
+	 * Map @size bytes at @offset of what @msg told by @fd.  NULL:
+	 * pvio_mapping_create(), which has the errors.
+	 */
+	int (*map)(struct vu *vu, const struct vu_message *msg, int fd,
+		   uint64_t offset, uint64_t size,
+		   struct pvio_mapping **mapping);
+	/* The session is gone.  There may be another one. */
+	void (*gone)(struct vu *vu);
+	/* Not to be offered: bits of vhost-user, and protocol features. */
+	uint64_t withheld_features, withheld_protocol_features;
+};
 
 struct vu {
+	const struct vu_ops *ops;
 	struct pvio_device *dev;     /* borrowed */
 	struct pvio_worker *control; /* borrowed */
 	struct event_base *base;     /* borrowed */
 	struct pvio_log_limit log_limit;
-
-	uint64_t timeout_ms; /* configuration */
-	struct pvio_endpoint endpoint;
+	uint64_t timeout_ms; /* for the rest of a message; configuration */
 
 	struct vu_session *session; /* owned; NULL: nobody connected */
 	uint64_t sessions, messages, refused;
@@ -149,14 +164,18 @@ struct vu {
 	uint8_t call_posted;   /* atomic */
 	uint8_t call_in_band;  /* atomic: the session has negotiated it */
 	bool is_end_waiting;   /* the session's end waits for call_task */
-
-	pvio_done_fn *stop_done; /* somebody waits in stop */
-	void *stop_arg;
 };
 
 /* --- session.c ------------------------------------------------------------ */
 
-/* Serve the front-end at @fd, for pvio_endpoint; @arg is a struct vu. */
+#define VU_DEFAULT_TIMEOUT_MS 10000
+
+/* Nothing to undo once its session is gone. */
+void vu_init(struct vu *vu, const struct vu_ops *ops, struct pvio_device *dev);
+/*
+ * Serve the front-end at @fd, which it takes, also on failure; there is no
+ * session.  ops->gone() follows, but on failure.  @arg is a struct vu.
+ */
 int vu_session_create(void *arg, int fd);
 /* End it, soon: after the message under way, and what is in flight. */
 void vu_session_close(struct vu_session *s);
@@ -168,8 +187,16 @@ void vu_done(void *arg, int rc);
 void vu_reply(struct vu_session *s, const void *payload, size_t len, int fd);
 void vu_reply_u64(struct vu_session *s, uint64_t value);
 bool vu_has_protocol(const struct vu_session *s, enum vu_protocol_feature bit);
-/* vhost-user.c: the session is gone. */
-void vu_session_gone(struct vu *vu);
+/* Notify by message, if the session does that.  On the queue's worker. */
+void vu_notify_queue(struct vu *vu, unsigned int queue);
+/* The core's events. */
+void vu_notify_config(struct vu *vu);
+void vu_queue_broken(struct vu *vu, unsigned int queue);
+/* End the session, if there is one.  ops->gone() follows in any case. */
+void vu_close(struct vu *vu);
+/* Map what the message under way told by @fd. */
+int vu_map(struct vu_session *s, int fd, uint64_t offset, uint64_t size,
+	   struct pvio_mapping **mapping);
 
 /* --- messages.c ----------------------------------------------------------- */
 
