@@ -56,10 +56,17 @@ library_sources += \
 	transports/vfio-user/wire.c \
 	transports/vfio-user/wire.h \
 	transports/vhost-pci/abi.h \
+	transports/vhost-pci/access-ivshmem.c \
+	transports/vhost-pci/access-vfio.c \
 	transports/vhost-pci/broker/broker.h \
 	transports/vhost-pci/broker/carrier.h \
 	transports/vhost-pci/channel.c \
 	transports/vhost-pci/channel.h \
+	transports/vhost-pci/port.c \
+	transports/vhost-pci/port.h \
+	transports/vhost-pci/vhost-pci.c \
+	transports/vhost-pci/window.c \
+	transports/vhost-pci/window.h \
 	transports/vhost-user/backend-channel.c \
 	transports/vhost-user/inflight.c \
 	transports/vhost-user/memory.c \

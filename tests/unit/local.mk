@@ -162,6 +162,22 @@ tests_unit_check_vfio_user_CPPFLAGS = $(test_cppflags)
 tests_unit_check_vfio_user_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_check_vfio_user_LDADD = $(test_libs)
 
+vhost_pci_host = tests/vhost-pci-host.c tests/vhost-pci-host.h \
+	tests/vhost-pci-rig.h
+check_PROGRAMS += tests/unit/check_vhost_pci
+TESTS += tests/unit/check_vhost_pci
+tests_unit_check_vhost_pci_SOURCES = tests/unit/check_vhost_pci.c \
+	$(vhost_pci_host)
+tests_unit_check_vhost_pci_CPPFLAGS = $(test_cppflags)
+tests_unit_check_vhost_pci_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_check_vhost_pci_LDADD = $(test_libs)
+
+check_PROGRAMS += tests/unit/check_vhost_pci_channel
+TESTS += tests/unit/check_vhost_pci_channel
+tests_unit_check_vhost_pci_channel_CPPFLAGS = $(test_cppflags)
+tests_unit_check_vhost_pci_channel_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_check_vhost_pci_channel_LDADD = $(test_libs)
+
 check_PROGRAMS += tests/unit/check_vhost_user
 TESTS += tests/unit/check_vhost_user
 tests_unit_check_vhost_user_CPPFLAGS = $(test_cppflags)

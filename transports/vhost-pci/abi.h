@@ -43,6 +43,14 @@
  * Whoever finds the other's epoch changed begins anew.  A frame of another
  * session than that which is served is dropped by who receives it.
  *
+ * The appliance opens a port only while its session is 0, and closes it when it
+ * stops, or when a session has broken the rules.  So the host, when it finds a
+ * port closed or the appliance's epoch changed, sets session = 0.  A session
+ * has another number than the one before it.
+ *
+ * Who has taken frames, or sent some, has the other side look: it may have been
+ * waiting for room.  And either looks every second by itself.
+ *
  * All numbers are little-endian.  Nobody trusts what the other can write: each
  * field is read once, and checked.
  */
