@@ -63,15 +63,14 @@ static inline struct guest_device *rig_open_port(unsigned int port)
 }
 
 /* Turn the worker until it is so; it always is in time. */
-#define rig_await(condition)                                       \
-	do {                                                       \
-		uint64_t end_ = pvio_now_ns() + 20000000000ULL;    \
-                                                                   \
-		while (!(condition)) {                             \
-			ck_assert_msg(pvio_now_ns() < end_,        \
-				      "never: " #condition);       \
-			pvio_worker_wait(rig.worker, 10);          \
-		}                                                  \
+#define rig_await(condition)                                      \
+	do {                                                      \
+		uint64_t end_ = pvio_now_ns() + 20000000000ULL;   \
+		while (!(condition)) {                            \
+			ck_assert_msg(pvio_now_ns() < end_,       \
+				      "never: " #condition);      \
+			pvio_worker_wait(rig.worker, 10);         \
+		}                                                 \
 	} while (0)
 
 static inline uint32_t rig_read(const uint32_t *field)

@@ -78,6 +78,14 @@ tests_hostile_check_vfio_user_wire_LDADD = $(test_libs)
 # It looks at what is open while the server sends.
 tests_hostile_check_vfio_user_wire_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=sendmsg
 
+check_PROGRAMS += tests/hostile/check_vhost_pci_guest
+TESTS += tests/hostile/check_vhost_pci_guest
+tests_hostile_check_vhost_pci_guest_SOURCES = \
+	tests/hostile/check_vhost_pci_guest.c $(vhost_pci_host)
+tests_hostile_check_vhost_pci_guest_CPPFLAGS = $(test_cppflags)
+tests_hostile_check_vhost_pci_guest_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_hostile_check_vhost_pci_guest_LDADD = $(test_libs)
+
 check_PROGRAMS += tests/hostile/check_vhost_user_memory
 TESTS += tests/hostile/check_vhost_user_memory
 tests_hostile_check_vhost_user_memory_CPPFLAGS = $(test_cppflags)
