@@ -19,6 +19,7 @@ fuzz_targets = \
 	split \
 	vfio_user \
 	vfio_version \
+	vhost_pci \
 	vhost_user \
 	$(NULL)
 FUZZ_TARGETS = $(fuzz_targets)
@@ -72,6 +73,13 @@ tests_fuzz_replay_vfio_version_SOURCES = tests/fuzz/replay.c \
 	tests/fuzz/fuzz_vfio_version.c tests/fuzz/fuzz_socket.h
 tests_fuzz_replay_vfio_version_CPPFLAGS = $(replay_cppflags)vfio_version\"
 tests_fuzz_replay_vfio_version_LDADD = $(test_libs)
+
+check_PROGRAMS += tests/fuzz/replay_vhost_pci
+TESTS += tests/fuzz/replay_vhost_pci
+tests_fuzz_replay_vhost_pci_SOURCES = tests/fuzz/replay.c \
+	tests/fuzz/fuzz_vhost_pci.c tests/fuzz/fuzz_socket.h
+tests_fuzz_replay_vhost_pci_CPPFLAGS = $(replay_cppflags)vhost_pci\"
+tests_fuzz_replay_vhost_pci_LDADD = $(test_libs)
 
 check_PROGRAMS += tests/fuzz/replay_vhost_user
 TESTS += tests/fuzz/replay_vhost_user

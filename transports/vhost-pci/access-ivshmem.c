@@ -49,7 +49,7 @@ enum ivshmem_stage {
 
 struct ivshmem_peer {
 	unsigned int nr;
-	int fd[IVSHMEM_MAX_VECTORS]; /* owned */
+	int fd[IVSHMEM_MAX_VECTORS]; /* owned; -1: of no use */
 };
 
 struct ivshmem {
@@ -64,7 +64,7 @@ struct ivshmem {
 
 	int64_t number;
 	unsigned int nr_vectors;
-	int vector[WINDOW_MAX_VECTORS]; /* owned */
+	int vector[WINDOW_MAX_VECTORS]; /* owned; -1: of no use */
 	pthread_rwlock_t lock;
 	struct ivshmem_peer peer[IVSHMEM_MAX_PEERS]; /* of the lock */
 };
@@ -84,12 +84,32 @@ static int ivshmem_take_memory(struct ivshmem *iv, int *fd)
 	return rc;
 }
 
+static void ivshmem_close_fd(int fd)
+{
+	if (fd >= 0)
+		close(fd);
+}
+
+/*
+ * What another VMM made, and the server hands on: -1 in its place if it is no
+ * eventfd, since that is not the server's fault.
+ */
+static int ivshmem_take_eventfd(int *fd)
+{
+	int eventfd = *fd;
+
+	if (!pvio_eventfd_is(eventfd) ||
+	    pvio_eventfd_set_nonblocking(eventfd) < 0)
+		return -1;
+	*fd = -1;
+	return eventfd;
+}
+
 static int ivshmem_take_vector(struct ivshmem *iv, int *fd)
 {
 	if (iv->nr_vectors == WINDOW_MAX_VECTORS)
 		return -ENOSPC;
-	iv->vector[iv->nr_vectors++] = *fd;
-	*fd = -1;
+	iv->vector[iv->nr_vectors++] = ivshmem_take_eventfd(fd);
 	/* Interrupt 0 may be what the window waits for. */
 	window_look_soon(iv->window);
 	return 0;
@@ -98,13 +118,15 @@ static int ivshmem_take_vector(struct ivshmem *iv, int *fd)
 static void ivshmem_take_peer(struct ivshmem *iv, int64_t number, int *fd)
 {
 	struct ivshmem_peer *peer = &iv->peer[number];
+	int eventfd = ivshmem_take_eventfd(fd);
 
 	pthread_rwlock_wrlock(&iv->lock);
 	if (peer->nr < IVSHMEM_MAX_VECTORS) {
-		peer->fd[peer->nr++] = *fd;
-		*fd = -1;
+		peer->fd[peer->nr++] = eventfd;
+		eventfd = -1;
 	}
 	pthread_rwlock_unlock(&iv->lock);
+	ivshmem_close_fd(eventfd);
 }
 
 static void ivshmem_drop_peer(struct ivshmem *iv, int64_t number)
@@ -113,16 +135,13 @@ static void ivshmem_drop_peer(struct ivshmem *iv, int64_t number)
 
 	pthread_rwlock_wrlock(&iv->lock);
 	while (peer->nr > 0)
-		close(peer->fd[--peer->nr]);
+		ivshmem_close_fd(peer->fd[--peer->nr]);
 	pthread_rwlock_unlock(&iv->lock);
 }
 
 static int ivshmem_take_peers(struct ivshmem *iv, int64_t value, int *fd)
 {
 	if (value < 0 || value > UINT16_MAX)
-		return -EPROTO;
-	if (*fd >= 0 && (!pvio_eventfd_is(*fd) ||
-			 pvio_eventfd_set_nonblocking(*fd) < 0))
 		return -EPROTO;
 	if (value == iv->number)
 		return *fd < 0 ? 0 : ivshmem_take_vector(iv, fd);
@@ -207,7 +226,7 @@ static void ivshmem_disconnect(struct ivshmem *iv)
 	pvio_fds_close(&iv->fds);
 	iv->got = 0;
 	while (iv->nr_vectors > 0)
-		close(iv->vector[--iv->nr_vectors]);
+		ivshmem_close_fd(iv->vector[--iv->nr_vectors]);
 	for (i = 0; i < IVSHMEM_MAX_PEERS; i++)
 		ivshmem_drop_peer(iv, i);
 	iv->stage = IVSHMEM_OVER;
@@ -295,7 +314,9 @@ static int ivshmem_vector(void *access, uint32_t number)
 		if (rc <= 0)
 			break;
 	}
-	return number < iv->nr_vectors ? iv->vector[number] : -ENOENT;
+	if (number >= iv->nr_vectors || iv->vector[number] < 0)
+		return -ENOENT;
+	return iv->vector[number];
 }
 
 static void ivshmem_ring(void *access, uint32_t value)
@@ -306,7 +327,8 @@ static void ivshmem_ring(void *access, uint32_t value)
 	if (number >= IVSHMEM_MAX_PEERS)
 		return;
 	pthread_rwlock_rdlock(&iv->lock);
-	if (vector < iv->peer[number].nr)
+	if (vector < iv->peer[number].nr &&
+	    iv->peer[number].fd[vector] >= 0)
 		(void)pvio_eventfd_signal(iv->peer[number].fd[vector]);
 	pthread_rwlock_unlock(&iv->lock);
 }
