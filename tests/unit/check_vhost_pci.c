@@ -12,6 +12,7 @@
 #include <signal.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 
 static struct window_port *port_of(unsigned int i)
@@ -166,12 +167,16 @@ START_TEST(queues_on_workers_of_their_own_serve)
 	rig_bring_up(gd, 0, 4, 16);
 	for (q = 0; q < 4; q++)
 		b[q] = disk_buffer(&gpa[q]);
-	for (i = 0; i < 100; i++)
+	for (i = 0; i < 100; i++) {
+		/* Peers come and go while others are rung. */
+		host_give_peer(&host, HOST_PEER(1, 0),
+			       i % 2 ? host.control_fd : -1);
 		for (q = 0; q < 4; q++)
 			ck_assert_int_eq(disk_request(gd, q, b[q], gpa[q],
 						      VIRTIO_BLK_T_IN, 8 * q,
 						      4096),
 					 VIRTIO_BLK_S_OK);
+	}
 	guest_device_close(gd);
 	pvio_device_stop(rig.dev);
 	pvio_worker_stop(workers[0]);
@@ -327,6 +332,56 @@ START_TEST(lost_interrupt_is_made_up_for)
 	rig_settle(&rig);
 	p->session = htole32(3);
 	rig_await(rig_read(&p->served) == 3);
+	rig_fini_window();
+}
+END_TEST
+
+/* Without descriptors there is no session; with them the next one is served. */
+START_TEST(session_that_cannot_begin_closes_the_port)
+{
+	struct rlimit before, none = { 0 };
+	struct window_port *p;
+
+	rig_init_window("model = \"rng\";");
+	p = port_of(0);
+	host.is_raw = true;
+	rig_start(&rig);
+	rig_await(rig_read(&p->is_open) == 1);
+	rig_settle(&rig);
+	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &before), 0);
+	none.rlim_max = before.rlim_max;
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &none), 0);
+	p->session = htole32(3);
+	host_interrupt(&host);
+	rig_await(rig_read(&p->is_open) == 0);
+	ck_assert_uint_eq(rig_read(&p->served), 0);
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &before), 0);
+	p->session = 0;
+	host.is_raw = false;
+	host_interrupt(&host);
+	expect_served(0);
+	rig_fini_window();
+}
+END_TEST
+
+START_TEST(statistics_say_how_it_stands)
+{
+	struct guest_device *gd;
+	char *json;
+
+	rig_init_window("model = \"rng\";");
+	rig_start(&rig);
+	gd = rig_open_port(0);
+	rig_bring_up(gd, 0, 1, 16);
+	rig_expect_entropy(&rig, gd);
+	ck_assert_int_eq(pvio_device_stats(rig.dev, false, &json), 0);
+	ck_assert_msg(strstr(json, "\"state\":\"serving\"") &&
+			      strstr(json, "\"host_alive\":true") &&
+			      strstr(json, "\"sessions\":1") &&
+			      !strstr(json, "\"doorbells\":0"),
+		      "%s", json);
+	free(json);
+	guest_device_close(gd);
 	rig_fini_window();
 }
 END_TEST
@@ -716,6 +771,8 @@ int main(void)
 	tcase_add_test(anew, port_opens_when_the_host_has_let_go);
 	tcase_add_test(anew, session_follows_session_without_a_pause);
 	tcase_add_test(anew, lost_interrupt_is_made_up_for);
+	tcase_add_test(anew, session_that_cannot_begin_closes_the_port);
+	tcase_add_test(life, statistics_say_how_it_stands);
 	tcase_add_loop_test(anew, requests_in_flight_survive_a_kill, 0,
 			    NR_RINGS);
 	tcase_set_timeout(rest, CHECK_TIMEOUT_S);

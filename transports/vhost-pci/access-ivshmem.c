@@ -127,6 +127,8 @@ static void ivshmem_take_peer(struct ivshmem *iv, int64_t number, int *fd)
 	}
 	pthread_rwlock_unlock(&iv->lock);
 	ivshmem_close_fd(eventfd);
+	/* The host may be this peer, which could not be told anything yet. */
+	window_tell(iv->window);
 }
 
 static void ivshmem_drop_peer(struct ivshmem *iv, int64_t number)
