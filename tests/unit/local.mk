@@ -178,6 +178,14 @@ tests_unit_check_vhost_pci_channel_CPPFLAGS = $(test_cppflags)
 tests_unit_check_vhost_pci_channel_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_check_vhost_pci_channel_LDADD = $(test_libs)
 
+check_PROGRAMS += tests/unit/check_vhost_pci_vfio
+TESTS += tests/unit/check_vhost_pci_vfio
+tests_unit_check_vhost_pci_vfio_CPPFLAGS = $(test_cppflags)
+tests_unit_check_vhost_pci_vfio_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_check_vhost_pci_vfio_LDADD = $(test_libs)
+tests_unit_check_vhost_pci_vfio_LDFLAGS = $(AM_LDFLAGS) \
+	-Wl,--wrap=open,--wrap=readlink,--wrap=ioctl
+
 check_PROGRAMS += tests/unit/check_vhost_user
 TESTS += tests/unit/check_vhost_user
 tests_unit_check_vhost_user_CPPFLAGS = $(test_cppflags)

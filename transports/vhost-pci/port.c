@@ -173,6 +173,16 @@ static int pipe_pass_on(struct port_pipe *pipe)
 	return 0;
 }
 
+/* The back-end has closed its end: of the session, or of this. */
+static void pipe_lost(struct port_pipe *pipe, int rc)
+{
+	event_del(pipe->read_event);
+	if (pipe == &pipe->port->backend)
+		pipe_close(pipe);
+	else if (rc != -ENOTCONN)
+		port_distrust(pipe->port, strerror(-rc));
+}
+
 static void pipe_go_on(struct port_pipe *pipe)
 {
 	unsigned int i;
@@ -184,10 +194,7 @@ static void pipe_go_on(struct port_pipe *pipe)
 		if (rc == 0)
 			break;
 		if (rc < 0) {
-			/* It has closed its end: of the session, or of this. */
-			event_del(pipe->read_event);
-			if (pipe == &pipe->port->backend)
-				pipe_close(pipe);
+			pipe_lost(pipe, rc);
 			return;
 		}
 		rc = pipe_pass_on(pipe);
