@@ -608,10 +608,12 @@ START_TEST(w14_peers_and_interrupts_without_end_are_bounded)
 	for (i = 0; i < 200; i++)
 		host_say(&host, 60000, fd);
 	rig_settle(&rig);
-	/* 16 of the first peer, none of one that high. */
+	/* 16 of each. */
 	fds = rig_count_fds();
-	ck_assert_uint_eq(fds, fds_before + 2 + 16 + 1);
+	ck_assert_uint_eq(fds, fds_before + 2 + 2 * 16 + 1);
 	host_say(&host, 5, -1);
+	host_say(&host, 5, -1);
+	host_say(&host, 60000, -1);
 	rig_settle(&rig);
 	ck_assert_uint_eq(rig_count_fds(), fds_before + 2 + 1);
 	close(fd);

@@ -520,6 +520,27 @@ START_TEST(configuration_change_reaches_the_host)
 }
 END_TEST
 
+/* By a message, and that its status has changed. */
+START_TEST(broken_ring_reaches_the_host)
+{
+	struct guest_device *gd;
+	struct vring_avail *avail;
+
+	rig_init_window("model = \"rng\";");
+	rig_start(&rig);
+	gd = rig_open_port(0);
+	rig_bring_up(gd, 0, 1, 16);
+	rig_expect_entropy(&rig, gd);
+	avail = guest_ring_raw_driver(guest_device_ring(gd, 0));
+	avail->idx = htole16(le16toh(avail->idx) + 1000);
+	guest_device_kick(gd, 0);
+	ck_assert_int_eq(guest_device_wait(gd, 0, 5000), -EPIPE);
+	ck_assert_uint_eq(host.backend_messages, 2);
+	guest_device_close(gd);
+	rig_fini_window();
+}
+END_TEST
+
 /* --- who shares it --------------------------------------------------------- */
 
 START_TEST(devices_share_a_window)
@@ -781,6 +802,7 @@ int main(void)
 	tcase_add_test(rest, inflight_region_is_the_ports_own);
 	tcase_add_test(rest, what_cannot_travel_is_not_offered);
 	tcase_add_test(rest, configuration_change_reaches_the_host);
+	tcase_add_test(rest, broken_ring_reaches_the_host);
 	tcase_add_test(rest, devices_share_a_window);
 	tcase_add_test(rest, port_is_one_devices);
 	tcase_add_test(rest, port_that_the_window_has_not_stays_closed);

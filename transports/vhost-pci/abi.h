@@ -118,7 +118,8 @@ struct window_port {
 /* What is in a channel: a frame, then its payload, padded to 16 bytes. */
 enum window_frame_kind {
 	WINDOW_MESSAGE = 1,	    /* of B's VMM, or the answer to one */
-	WINDOW_BACKEND_MESSAGE = 2, /* unasked, from the back-end */
+	WINDOW_BACKEND_MESSAGE = 2, /* unasked, from the back-end: CONFIG_CHANGE,
+				       or VRING_ERR for B's error eventfd */
 };
 
 struct window_frame {

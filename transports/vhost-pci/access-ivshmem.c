@@ -32,8 +32,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* Those beyond are no peers of ours: nothing we are told to ring is there. */
-#define IVSHMEM_MAX_PEERS   1024
+/* Numbers are 16 bits; so many can be there at once, and those beyond are not. */
+#define IVSHMEM_NR_PEERS    65536
+#define IVSHMEM_MAX_PEERS   4096
 #define IVSHMEM_MAX_VECTORS 16 /* of a peer */
 #define IVSHMEM_VERSION	    0
 /* Then others' events get their turn. */
@@ -65,8 +66,9 @@ struct ivshmem {
 	int64_t number;
 	unsigned int nr_vectors;
 	int vector[WINDOW_MAX_VECTORS]; /* owned; -1: of no use */
+	unsigned int nr_peers;
 	pthread_rwlock_t lock;
-	struct ivshmem_peer peer[IVSHMEM_MAX_PEERS]; /* of the lock */
+	struct ivshmem_peer *peer[IVSHMEM_NR_PEERS]; /* owned; of the lock */
 };
 
 /* --- messages ------------------------------------------------------------- */
@@ -115,13 +117,26 @@ static int ivshmem_take_vector(struct ivshmem *iv, int *fd)
 	return 0;
 }
 
+/* The peer, or a new one; NULL: there can be no more. */
+static struct ivshmem_peer *ivshmem_find_peer(struct ivshmem *iv,
+					      int64_t number)
+{
+	if (iv->peer[number] || iv->nr_peers == IVSHMEM_MAX_PEERS)
+		return iv->peer[number];
+	iv->peer[number] = calloc(1, sizeof(*iv->peer[number]));
+	if (iv->peer[number])
+		iv->nr_peers++;
+	return iv->peer[number];
+}
+
 static void ivshmem_take_peer(struct ivshmem *iv, int64_t number, int *fd)
 {
-	struct ivshmem_peer *peer = &iv->peer[number];
 	int eventfd = ivshmem_take_eventfd(fd);
+	struct ivshmem_peer *peer;
 
 	pthread_rwlock_wrlock(&iv->lock);
-	if (peer->nr < IVSHMEM_MAX_VECTORS) {
+	peer = ivshmem_find_peer(iv, number);
+	if (peer && peer->nr < IVSHMEM_MAX_VECTORS) {
 		peer->fd[peer->nr++] = eventfd;
 		eventfd = -1;
 	}
@@ -133,22 +148,26 @@ static void ivshmem_take_peer(struct ivshmem *iv, int64_t number, int *fd)
 
 static void ivshmem_drop_peer(struct ivshmem *iv, int64_t number)
 {
-	struct ivshmem_peer *peer = &iv->peer[number];
+	struct ivshmem_peer *peer;
 
 	pthread_rwlock_wrlock(&iv->lock);
+	peer = iv->peer[number];
+	iv->peer[number] = NULL;
+	pthread_rwlock_unlock(&iv->lock);
+	if (!peer)
+		return;
+	iv->nr_peers--;
 	while (peer->nr > 0)
 		ivshmem_close_fd(peer->fd[--peer->nr]);
-	pthread_rwlock_unlock(&iv->lock);
+	free(peer);
 }
 
 static int ivshmem_take_peers(struct ivshmem *iv, int64_t value, int *fd)
 {
-	if (value < 0 || value > UINT16_MAX)
+	if (value < 0 || value >= IVSHMEM_NR_PEERS)
 		return -EPROTO;
 	if (value == iv->number)
 		return *fd < 0 ? 0 : ivshmem_take_vector(iv, fd);
-	if (value >= IVSHMEM_MAX_PEERS)
-		return 0;
 	if (*fd < 0)
 		ivshmem_drop_peer(iv, value);
 	else
@@ -229,7 +248,7 @@ static void ivshmem_disconnect(struct ivshmem *iv)
 	iv->got = 0;
 	while (iv->nr_vectors > 0)
 		ivshmem_close_fd(iv->vector[--iv->nr_vectors]);
-	for (i = 0; i < IVSHMEM_MAX_PEERS; i++)
+	for (i = 0; i < IVSHMEM_NR_PEERS && iv->nr_peers > 0; i++)
 		ivshmem_drop_peer(iv, i);
 	iv->stage = IVSHMEM_OVER;
 }
@@ -325,13 +344,12 @@ static void ivshmem_ring(void *access, uint32_t value)
 {
 	struct ivshmem *iv = access;
 	unsigned int number = value >> 16, vector = value & UINT16_MAX;
+	struct ivshmem_peer *peer;
 
-	if (number >= IVSHMEM_MAX_PEERS)
-		return;
 	pthread_rwlock_rdlock(&iv->lock);
-	if (vector < iv->peer[number].nr &&
-	    iv->peer[number].fd[vector] >= 0)
-		(void)pvio_eventfd_signal(iv->peer[number].fd[vector]);
+	peer = iv->peer[number];
+	if (peer && vector < peer->nr && peer->fd[vector] >= 0)
+		(void)pvio_eventfd_signal(peer->fd[vector]);
 	pthread_rwlock_unlock(&iv->lock);
 }
 

@@ -42,7 +42,7 @@ static const char *port_name(const struct port *port)
 static void port_set_served(struct port *port, uint32_t session)
 {
 	/*
-	 * Barrier Y: what the session before had in flight is written, and what
+	 * Barrier X: what the session before had in flight is written, and what
 	 * it was sent is taken.
 	 */
 	pvio_store_release(&port->shared->served, htole32(session));
@@ -63,7 +63,7 @@ static void port_open(struct port *port)
 	pvio_store_once(&p->queues_per_unit,
 			htole32(model->queues_per_unit ? model->queues_per_unit
 						       : 1));
-	/* Barrier Y: the facts are there before it is open. */
+	/* Barrier X: the facts are there before it is open. */
 	pvio_store_release(&p->is_open, htole32(1));
 	port->state = PORT_OPEN;
 	window_tell(port->window);
@@ -72,7 +72,7 @@ static void port_open(struct port *port)
 static void port_close(struct port *port)
 {
 	port_set_served(port, 0);
-	/* Barrier Y: what was in flight is written before it is closed. */
+	/* Barrier X: what was in flight is written before it is closed. */
 	pvio_store_release(&port->shared->is_open, 0);
 }
 
@@ -467,7 +467,7 @@ void port_look(struct port *port)
 
 	if (!port->shared)
 		return;
-	/* Barrier Y: what the host wrote before it began a session is there. */
+	/* Barrier X: what the host wrote before it began a session is there. */
 	session = le32toh(pvio_load_acquire(&port->shared->session));
 	switch (port->state) {
 	case PORT_WAITING:
@@ -595,8 +595,34 @@ void port_notify(struct port *port, unsigned int ring)
 	window_ring(port->window, (uint32_t)doorbell);
 }
 
+/* The host has the error eventfds.  Without room it is not told. */
+static void port_ring_error(struct vu *vu, unsigned int ring)
+{
+	struct port *port = pvio_container_of(vu, struct port, vu);
+	const struct {
+		struct vu_header header;
+		struct vu_vring_state state;
+	} message = {
+		.header = { VU_BACKEND_VRING_ERR, VU_VERSION,
+			    sizeof(message.state) },
+		.state.index = ring,
+	};
+	const struct window_frame frame = {
+		.bytes = sizeof(message),
+		.session = port->session,
+		.kind = WINDOW_BACKEND_MESSAGE,
+	};
+
+	if (port->state != PORT_SERVING ||
+	    window_channel_send(&port->channel, &frame, &message) < 0)
+		return;
+	port->frames_out++;
+	window_tell(port->window);
+}
+
 static const struct vu_ops port_vu_ops = {
 	.map	= port_map,
+	.ring_error = port_ring_error,
 	.gone	= port_gone,
 	.withheld_features = PVIO_BIT(VU_F_LOG_ALL),
 	.withheld_protocol_features =

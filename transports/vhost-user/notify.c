@@ -201,4 +201,6 @@ void vu_ring_signal_error(struct vu_session *s, unsigned int ring)
 		s->rings[ring].err_fd = -1;
 	}
 	vu_channel_ring_error(s, ring);
+	if (s->vu->ops->ring_error)
+		s->vu->ops->ring_error(s->vu, ring);
 }

@@ -142,6 +142,8 @@ struct vu_ops {
 	int (*map)(struct vu *vu, const struct vu_message *msg, int fd,
 		   uint64_t offset, uint64_t size,
 		   struct pvio_mapping **mapping);
+	/* @ring cannot be served: tell the front-end otherwise.  Optional. */
+	void (*ring_error)(struct vu *vu, unsigned int ring);
 	/* The session is gone.  There may be another one. */
 	void (*gone)(struct vu *vu);
 	/* Not to be offered: bits of vhost-user, and protocol features. */
