@@ -26,6 +26,7 @@
 #include "core/config.h"
 #include "core/device.h"
 #include "core/log.h"
+#include "core/memory.h"
 #include "core/worker.h"
 #include "transports/vhost-pci/channel.h"
 
@@ -33,6 +34,7 @@
 
 struct broker;
 struct broker_port;
+struct event;
 
 /* What the appliance says of the device at a port: read once, and checked. */
 struct broker_facts {
@@ -90,8 +92,15 @@ struct broker_port {
 	bool is_served;
 	bool is_ending;
 	uint64_t frames_in, frames_out, sessions;
-	/* Where this port's share of a bounce window is. */
+	/* Where this port's share of a bounce window is, once started. */
 	uint64_t share_offset, share_bytes;
+	/* broker.c's own follow */
+	struct pvio_list queue; /* frames that found no room */
+	unsigned int nr_queued;
+	uint32_t last_session;
+	uint64_t deadline_ns; /* for what the appliance has to do; 0: nothing */
+	uint64_t kicked, called; /* bits: rings that have a kick, a call fd */
+	struct pvio_job job; /* frames have come */
 };
 
 /* --- for ports: broker.c -------------------------------------------------- */
@@ -102,10 +111,13 @@ void broker_session_begin(struct broker_port *port);
 void broker_session_end(struct broker_port *port);
 /*
  * Send to the appliance; it is told at the end of the turn.  What finds no room
- * waits.  -ENOMEM, -EMSGSIZE; -ENOTCONN: no session is served.
+ * waits.  -ENOMEM, also when too much waits; -EMSGSIZE; -ENOTCONN: no session
+ * is served; -EPROTO: the appliance was distrusted.
  */
 int broker_send(struct broker_port *port, enum window_frame_kind kind,
 		uint32_t number, const void *payload, size_t bytes);
+/* Does some of it wait? */
+bool broker_is_sending(const struct broker_port *port);
 /*
  * The appliance has broken the rules: @fmt goes to the log, and all it serves
  * is closed until it begins anew.  ops->closed() is called before this returns.
@@ -117,8 +129,8 @@ void broker_distrust(struct broker_port *port, const char *fmt, ...)
  * B's notifications.  kick: what is written to @fd (borrowed; an eventfd)
  * interrupts the appliance; *number is for SET_VRING_KICK.  call: what the
  * appliance notifies is written to @fd (-1: nowhere); @done with the number,
- * for SET_VRING_CALL, as its rc, when it is in force.  Either may be done again
- * for the same ring.
+ * for SET_VRING_CALL, as its rc, when it is in force, or -errno.  Either may be
+ * done again for the same ring.  With the session both end.
  */
 int broker_ring_kick(struct broker_port *port, unsigned int ring, int fd,
 		     uint32_t *number);
@@ -132,6 +144,7 @@ struct broker_memory {
 	uint8_t *host;
 	uint64_t bytes; /* a power of two; the control area is in it */
 	uint64_t dev, ino;
+	struct pvio_mapping *mapping; /* reference: survives a file that shrinks */
 };
 
 /*
@@ -159,15 +172,23 @@ struct broker {
 	uint64_t timeout_ms; /* without a beat the appliance counts as gone */
 	uint32_t guest_epoch; /* 0: no appliance */
 	/* broker.c's own follow */
+	bool is_connected;    /* the appliance's VMM is there */
+	bool is_silent;	      /* it has not beaten for too long */
+	bool is_distrusted;
 	uint32_t guest_beat;
 	uint64_t beat_ns;
-	bool is_distrusted;
-	bool is_announcing; /* the appliance is to be told at the turn's end */
-	struct pvio_job tell_job;
-	struct event *beat_event; /* owned */
+	struct pvio_job look_job; /* the control area is to be looked at */
+	struct pvio_job tell_job; /* the appliance is to be told */
+	unsigned int tokens;	  /* of looks that its doorbell may cause */
+	uint64_t tokens_ns;
+	struct event *beat_event;  /* owned */
+	struct event *retry_event; /* owned: frames wait, or the doorbell does */
+	bool is_rested;		   /* it does: rung too often */
 	int control_fd; /* eventfd that the appliance rings; owned */
 	int interrupt_fd; /* eventfd that interrupts it (number 0); owned */
-	struct event *control_event;
+	struct event *control_event; /* owned */
+	uint64_t appliances, distrusts, storms;
+	unsigned int nr_stopping; /* what broker_destroy() waits for */
 };
 
 /* --- for whoever runs one: pviod, tests ------------------------------------ */

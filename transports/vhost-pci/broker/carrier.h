@@ -42,7 +42,8 @@ struct carrier_ops {
 	 * What is written to @fd (borrowed, an eventfd) interrupts the
 	 * appliance: *number says which of its interrupts.  Another @fd for a
 	 * slot takes the place of the one before, perhaps with another number.
-	 * Only while there is an appliance.  -ENOSPC: it has too few.
+	 * Only while there is an appliance.  -ENOSPC: it has too few; -errno.
+	 * @fd -1: let go of the one before; 0, and no number.
 	 */
 	int (*kick)(struct carrier *carrier, unsigned int slot, int fd,
 		    uint32_t *number);
@@ -50,7 +51,8 @@ struct carrier_ops {
 	 * What the appliance writes to its doorbell as the number that @done is
 	 * given (its rc) is written to @fd (borrowed; -1: nowhere).  @done when
 	 * that is in force, and perhaps before this returns.  The number of a
-	 * slot is always the same.
+	 * slot is always the same.  -ENOTCONN: there is no appliance, or it left
+	 * meanwhile; -errno.
 	 */
 	void (*call)(struct carrier *carrier, unsigned int slot, int fd,
 		     pvio_done_fn *done, void *arg);
