@@ -58,8 +58,15 @@ library_sources += \
 	transports/vhost-pci/abi.h \
 	transports/vhost-pci/access-ivshmem.c \
 	transports/vhost-pci/access-vfio.c \
+	transports/vhost-pci/broker/appliance.c \
+	transports/vhost-pci/broker/broker.c \
 	transports/vhost-pci/broker/broker.h \
 	transports/vhost-pci/broker/carrier.h \
+	transports/vhost-pci/broker/ivshmem.c \
+	transports/vhost-pci/broker/memory.c \
+	transports/vhost-pci/broker/relay-messages.c \
+	transports/vhost-pci/broker/relay.c \
+	transports/vhost-pci/broker/relay.h \
 	transports/vhost-pci/channel.c \
 	transports/vhost-pci/channel.h \
 	transports/vhost-pci/port.c \

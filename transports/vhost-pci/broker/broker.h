@@ -7,8 +7,9 @@
  *	sockets      port -- relay or bounce --+-- carrier -- vfio-user
  *	                                       '-- control area of the window
  *
- *	broker.c	 life; configuration; the appliance: its epoch and beat,
- *			 ports that open, sessions
+ *	broker.c	 life; configuration; stats
+ *	appliance.c	 the appliance: its epoch and beat, ports that open,
+ *			 sessions, frames
  *	memory.c	 the window's file
  *	relay.c		 a port of a "ram" window: passes messages on, with
  *			 numbers for descriptors
@@ -94,16 +95,17 @@ struct broker_port {
 	uint64_t frames_in, frames_out, sessions;
 	/* Where this port's share of a bounce window is, once started. */
 	uint64_t share_offset, share_bytes;
-	/* broker.c's own follow */
+	/* appliance.c's own follow */
 	struct pvio_list queue; /* frames that found no room */
 	unsigned int nr_queued;
+	uint64_t sent_ns; /* when some found room */
 	uint32_t last_session;
 	uint64_t deadline_ns; /* for what the appliance has to do; 0: nothing */
 	uint64_t kicked, called; /* bits: rings that have a kick, a call fd */
 	struct pvio_job job; /* frames have come */
 };
 
-/* --- for ports: broker.c -------------------------------------------------- */
+/* --- for ports: appliance.c ------------------------------------------------ */
 
 /* Only while it is open and there is none.  ops->served() follows, or closed. */
 void broker_session_begin(struct broker_port *port);
@@ -136,6 +138,22 @@ int broker_ring_kick(struct broker_port *port, unsigned int ring, int fd,
 		     uint32_t *number);
 void broker_ring_call(struct broker_port *port, unsigned int ring, int fd,
 		      pvio_done_fn *done, void *arg);
+
+/* --- appliance.c, for broker.c ------------------------------------------- */
+
+/* Look at the control area, and for frames. */
+void broker_look(struct broker *broker);
+/* The appliance's doorbell has rung. */
+void broker_doorbell(struct broker *broker);
+/* A pause is over: go on with what waited for that. */
+void broker_retry(struct broker *broker);
+/* Tell the appliance at the end of the turn. */
+void broker_announce(struct broker *broker);
+/* Is there one that is served? */
+bool broker_is_served(const struct broker *broker);
+void broker_port_init(struct broker_port *port);
+/* pvio_job of a port: go on receiving. */
+void broker_port_run(struct pvio_job *job);
 
 /* --- memory.c ------------------------------------------------------------- */
 
@@ -171,10 +189,13 @@ struct broker {
 	struct broker_port port[WINDOW_MAX_PORTS];
 	uint64_t timeout_ms; /* without a beat the appliance counts as gone */
 	uint32_t guest_epoch; /* 0: no appliance */
-	/* broker.c's own follow */
-	bool is_connected;    /* the appliance's VMM is there */
-	bool is_silent;	      /* it has not beaten for too long */
-	bool is_distrusted;
+	char *file; /* owned, or NULL */
+	uint64_t bytes; /* configuration: of the window; 0: the file's */
+	/* appliance.c's own follow */
+	bool is_connected;  /* the appliance's VMM is there */
+	bool is_silent;	    /* it has not beaten for too long */
+	bool is_distrusted; /* until it begins anew */
+	bool is_lost;	    /* the window's file has shrunk: for good */
 	uint32_t guest_beat;
 	uint64_t beat_ns;
 	struct pvio_job look_job; /* the control area is to be looked at */
@@ -182,13 +203,19 @@ struct broker {
 	unsigned int tokens;	  /* of looks that its doorbell may cause */
 	uint64_t tokens_ns;
 	struct event *beat_event;  /* owned */
+	uint32_t beat;
 	struct event *retry_event; /* owned: frames wait, or the doorbell does */
 	bool is_rested;		   /* it does: rung too often */
 	int control_fd; /* eventfd that the appliance rings; owned */
 	int interrupt_fd; /* eventfd that interrupts it (number 0); owned */
 	struct event *control_event; /* owned */
 	uint64_t appliances, distrusts, storms;
-	unsigned int nr_stopping; /* what broker_destroy() waits for */
+	/* broker.c's own: the end */
+	unsigned int nr_started; /* ports */
+	bool is_carrier_started;
+	unsigned int nr_stopping;
+	pvio_done_fn *stop_done;
+	void *stop_arg;
 };
 
 /* --- for whoever runs one: pviod, tests ------------------------------------ */

@@ -23,6 +23,10 @@
 #define CARRIER_SLOT_CONTROL 0
 #define CARRIER_SLOTS_PER_PORT 64
 #define CARRIER_MAX_SLOTS 512
+static inline unsigned int carrier_slot(unsigned int port, unsigned int ring)
+{
+	return 1 + port * CARRIER_SLOTS_PER_PORT + ring;
+}
 
 struct broker;
 struct carrier; /* the carrier's own */

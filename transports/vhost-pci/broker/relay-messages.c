@@ -1,0 +1,689 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * relay-messages.c - which of B's messages pass a window, and as what
+ *
+ * The table is the list of what may pass, and how it may look: a message that
+ * no row describes, or not so, is refused here and never gets to the appliance.
+ * A row without a handler is passed on as it is.
+ *
+ *	SET_MEM_TABLE		  of the window's file: offsets stay, fds don't
+ *	SET_VRING_KICK, _CALL	  interrupt and doorbell numbers for the fds
+ *	SET_VRING_ERR		  stays here
+ *	GET_INFLIGHT_FD		  answered here, with a part of the window
+ *	SET_INFLIGHT_FD		  of that part: as SET_MEM_TABLE
+ *	SET_BACKEND_REQ_FD	  the socket stays here; told that there is one
+ *	GET_FEATURES and so on	  without what cannot pass a window
+ *
+ * Whether there is an answer is the same on both sides: the appliance's, if the
+ * message got there, else ours.  Its answers are checked for being that.
+ */
+#include "relay.h"
+
+#include "core/eventfd.h"
+#include "core/inflight.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum relay_answer_kind {
+	ANSWER_ACK,	 /* u64, if REPLY_ACK and need_reply say so */
+	ANSWER_U64,	 /* always; refused: 0 */
+	ANSWER_STATE,	 /* refused: position 0 */
+	ANSWER_CONFIG,	 /* refused: no payload */
+	ANSWER_INFLIGHT, /* ours; refused: size 0 */
+};
+
+/* What a message's handler returns besides -errno, which refuses it. */
+enum relay_result {
+	RELAY_PASS,  /* it is as it can go to the appliance */
+	RELAY_ANSWERED, /* here */
+	RELAY_ACCEPTED, /* here: acknowledge it, if B wants that */
+	RELAY_LATER, /* relay_later() follows, or has been called */
+};
+
+#define NO_FEATURE 0xff
+
+struct relay_row {
+	uint32_t request;
+	const char *name;
+	uint16_t min_size, max_size; /* payload bytes */
+	uint8_t min_fds, max_fds;
+	uint8_t feature; /* enum vu_protocol_feature, or NO_FEATURE */
+	enum relay_answer_kind answer;
+	/* *number: of the frame. */
+	int (*handle)(struct relay_session *s, struct vu_message *msg,
+		      uint32_t *number);
+};
+
+/* What can pass a window. */
+#define PROTOCOL_FEATURES                                                      \
+	(PVIO_BIT(VU_PROTOCOL_MQ) | PVIO_BIT(VU_PROTOCOL_RARP) |               \
+	 PVIO_BIT(VU_PROTOCOL_REPLY_ACK) | PVIO_BIT(VU_PROTOCOL_NET_MTU) |     \
+	 PVIO_BIT(VU_PROTOCOL_BACKEND_REQ) | PVIO_BIT(VU_PROTOCOL_CONFIG) |    \
+	 PVIO_BIT(VU_PROTOCOL_INFLIGHT_SHMFD) |                                \
+	 PVIO_BIT(VU_PROTOCOL_RESET_DEVICE) | PVIO_BIT(VU_PROTOCOL_STATUS))
+
+#define RING_PACKED 34 /* VIRTIO_F_RING_PACKED (virtio 1.4, 6) */
+
+static pvio_printf(2, 3) int refuse(struct relay_session *s, const char *fmt,
+				    ...)
+{
+	char why[200];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(why, sizeof(why), fmt, ap);
+	va_end(ap);
+	pvio_log_limited(&s->relay->log_limit, PVIO_LOG_WARNING,
+			 "%s: vhost-user: %s refused: %s", s->relay->port->name,
+			 s->row ? s->row->name : "message", why);
+	return -EINVAL;
+}
+
+static bool has_protocol(const struct relay_session *s,
+			 enum vu_protocol_feature bit)
+{
+	return s->protocol_features >> bit & 1;
+}
+
+/* --- features ------------------------------------------------------------- */
+
+static int set_features(struct relay_session *s, struct vu_message *msg,
+			uint32_t *number)
+{
+	(void)number;
+	if (msg->u64 & PVIO_BIT(VU_F_LOG_ALL))
+		return refuse(s, "a window has no dirty log");
+	s->features = msg->u64;
+	return RELAY_PASS;
+}
+
+static int set_protocol_features(struct relay_session *s,
+				 struct vu_message *msg, uint32_t *number)
+{
+	(void)number;
+	if (msg->u64 & ~s->offered_protocol)
+		return refuse(s, "protocol features 0x%llx were not offered",
+			      (unsigned long long)(msg->u64 &
+						   ~s->offered_protocol));
+	s->protocol_features = msg->u64;
+	return RELAY_PASS;
+}
+
+/* --- memory --------------------------------------------------------------- */
+
+/* Is @fd the window's file? */
+static bool fd_is_window(const struct relay_session *s, int fd)
+{
+	const struct broker_memory *mem = &s->relay->port->broker->memory;
+	struct stat st;
+
+	return fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
+	       st.st_dev == mem->dev && st.st_ino == mem->ino;
+}
+
+static int set_mem_table(struct relay_session *s, struct vu_message *msg,
+			 uint32_t *number)
+{
+	const struct broker *broker = s->relay->port->broker;
+	uint64_t limit = window_control_offset(broker->memory.bytes);
+	const struct vu_memory_table *table = &msg->table;
+	unsigned int i, nr = table->nr;
+
+	(void)number;
+	if (nr == 0 || nr != msg->fds.nr ||
+	    msg->header.size < offsetof(struct vu_memory_table, region[nr]))
+		return refuse(s, "%u regions, %u fds, %u bytes", nr,
+			      msg->fds.nr, msg->header.size);
+	for (i = 0; i < nr; i++) {
+		const struct vu_memory_region *r = &table->region[i];
+
+		if (!fd_is_window(s, msg->fds.fd[i]))
+			return refuse(s, "region %u is another file: the "
+					 "guest's memory must be a "
+					 "memory-backend-file,share=on,"
+					 "mem-path=%s", i, broker->file);
+		if (!pvio_range_ok(r->mmap_offset, r->size, limit))
+			return refuse(s, "region %u, 0x%llx bytes at 0x%llx of "
+					 "the file, reaches beyond 0x%llx: the "
+					 "last 2M of the window are not the "
+					 "guest's", i,
+				      (unsigned long long)r->size,
+				      (unsigned long long)r->mmap_offset,
+				      (unsigned long long)limit);
+	}
+	return RELAY_PASS;
+}
+
+/* --- the in-flight region ------------------------------------------------- */
+
+static uint64_t inflight_offset(const struct relay_session *s)
+{
+	const struct broker_port *port = s->relay->port;
+
+	return window_port_offset(port->broker->memory.bytes, port->index) +
+	       WINDOW_INFLIGHT_OFFSET;
+}
+
+static uint64_t inflight_bytes(const struct relay_session *s,
+			       const struct vu_inflight *w)
+{
+	uint64_t part = pvio_inflight_part_bytes(
+		s->features >> RING_PACKED & 1, w->queue_size);
+
+	return (part + PVIO_INFLIGHT_ALIGN - 1) / PVIO_INFLIGHT_ALIGN *
+	       PVIO_INFLIGHT_ALIGN * w->num_queues;
+}
+
+static bool inflight_is_legal(const struct relay_session *s,
+			      const struct vu_inflight *w)
+{
+	const struct broker_facts *facts = &s->relay->port->facts;
+
+	return w->num_queues > 0 && w->num_queues <= facts->nr_queues &&
+	       w->queue_size > 0 && w->queue_size <= facts->queue_size &&
+	       !s->kicked && inflight_bytes(s, w) <= WINDOW_INFLIGHT_BYTES;
+}
+
+/* The appliance uses it from now on, as a back-end that had made it would. */
+static int inflight_tell(struct relay_session *s, const struct vu_inflight *w)
+{
+	struct {
+		struct vu_header header;
+		struct vu_inflight inflight;
+	} message = {
+		.header = { .request = VU_SET_INFLIGHT_FD,
+			    .flags = VU_VERSION,
+			    .size = sizeof(*w) },
+		.inflight = *w,
+	};
+
+	return broker_send(s->relay->port, WINDOW_MESSAGE, 0, &message,
+			   sizeof(message));
+}
+
+static int get_inflight_fd(struct relay_session *s, struct vu_message *msg,
+			   uint32_t *number)
+{
+	const struct broker_memory *mem = &s->relay->port->broker->memory;
+	struct vu_inflight reply = {
+		.mmap_offset = inflight_offset(s),
+		.num_queues = msg->inflight.num_queues,
+		.queue_size = msg->inflight.queue_size,
+	};
+	int rc;
+
+	(void)number;
+	if (!inflight_is_legal(s, &reply))
+		return refuse(s, "%u queues of %u", reply.num_queues,
+			      reply.queue_size);
+	reply.mmap_size = inflight_bytes(s, &reply);
+	memset(mem->host + reply.mmap_offset, 0, WINDOW_INFLIGHT_BYTES);
+	rc = inflight_tell(s, &reply);
+	if (rc < 0)
+		return rc;
+	/* As long as the question was: the padding is not everybody's. */
+	relay_reply(s, &reply, msg->header.size, mem->fd);
+	return RELAY_ANSWERED;
+}
+
+static int set_inflight_fd(struct relay_session *s, struct vu_message *msg,
+			   uint32_t *number)
+{
+	const struct vu_inflight *w = &msg->inflight;
+
+	(void)number;
+	if (!fd_is_window(s, msg->fds.fd[0]) || !inflight_is_legal(s, w) ||
+	    w->mmap_offset < inflight_offset(s) ||
+	    !pvio_range_ok(w->mmap_offset - inflight_offset(s), w->mmap_size,
+			   WINDOW_INFLIGHT_BYTES) ||
+	    w->mmap_size < inflight_bytes(s, w))
+		return refuse(s, "%u queues of %u, %llu bytes at %llu: not "
+				 "what this port has given", w->num_queues,
+			      w->queue_size, (unsigned long long)w->mmap_size,
+			      (unsigned long long)w->mmap_offset);
+	return RELAY_PASS;
+}
+
+/* --- eventfds ------------------------------------------------------------- */
+
+/* The ring that SET_VRING_KICK, _CALL or _ERR names, and its fd or -1. */
+static int vring_fd(struct relay_session *s, const struct vu_message *msg,
+		    unsigned int *ring, int *fd)
+{
+	bool has_no_fd = msg->u64 & VU_VRING_NO_FD;
+
+	*ring = (unsigned int)(msg->u64 & VU_VRING_INDEX_MASK);
+	if (msg->u64 & ~(VU_VRING_INDEX_MASK | VU_VRING_NO_FD) ||
+	    *ring >= s->relay->port->facts.nr_queues)
+		return refuse(s, "ring 0x%llx", (unsigned long long)msg->u64);
+	if (msg->fds.nr != !has_no_fd)
+		return refuse(s, "%u file descriptors", msg->fds.nr);
+	*fd = has_no_fd ? -1 : msg->fds.fd[0];
+	if (*fd >= 0 && !pvio_eventfd_is(*fd))
+		return refuse(s, "not an eventfd");
+	return 0;
+}
+
+static int set_vring_kick(struct relay_session *s, struct vu_message *msg,
+			  uint32_t *number)
+{
+	unsigned int ring;
+	int fd, rc;
+
+	rc = vring_fd(s, msg, &ring, &fd);
+	if (rc < 0)
+		return rc;
+	rc = broker_ring_kick(s->relay->port, ring, fd, number);
+	if (rc == -ENOSPC)
+		return refuse(s, "ring %u: the appliance has no interrupt left:"
+				 " give its window more vectors", ring);
+	if (rc < 0)
+		return refuse(s, "ring %u: %s", ring, strerror(-rc));
+	s->kicked |= PVIO_BIT(ring);
+	return RELAY_PASS;
+}
+
+struct relay_call {
+	struct relay *relay;
+	uint64_t wait_id;
+};
+
+static void relay_later(struct relay_session *s, int rc, uint32_t number);
+
+static void call_is_set(void *arg, int rc)
+{
+	struct relay_call *call = arg;
+	struct relay_session *s = call->relay->session;
+
+	/* Or it is not waited for any more. */
+	if (s && s->wait == RELAY_CALL && s->wait_id == call->wait_id) {
+		if (rc < 0)
+			refuse(s, "%s", strerror(-rc));
+		relay_later(s, rc < 0 ? rc : RELAY_PASS, (uint32_t)rc);
+	}
+	free(call);
+}
+
+static int set_vring_call(struct relay_session *s, struct vu_message *msg,
+			  uint32_t *number)
+{
+	struct relay_call *call;
+	unsigned int ring;
+	int fd, rc;
+
+	(void)number;
+	rc = vring_fd(s, msg, &ring, &fd);
+	if (rc < 0)
+		return rc;
+	call = malloc(sizeof(*call));
+	if (!call)
+		return -ENOMEM;
+	relay_wait(s, RELAY_CALL);
+	*call = (struct relay_call){ s->relay, s->wait_id };
+	broker_ring_call(s->relay->port, ring, fd, call_is_set, call);
+	return RELAY_LATER;
+}
+
+static int set_vring_err(struct relay_session *s, struct vu_message *msg,
+			 uint32_t *number)
+{
+	int fd, rc, own = -1;
+	unsigned int ring;
+
+	(void)number;
+	rc = vring_fd(s, msg, &ring, &fd);
+	if (rc == 0 && fd >= 0)
+		rc = own = pvio_eventfd_dup(fd);
+	if (rc < 0)
+		return rc;
+	if (s->err_fd[ring] >= 0)
+		close(s->err_fd[ring]);
+	s->err_fd[ring] = own;
+	return RELAY_ACCEPTED;
+}
+
+/* --- rings that stop, and the back-end's channel -------------------------- */
+
+static int get_vring_base(struct relay_session *s, struct vu_message *msg,
+			  uint32_t *number)
+{
+	(void)number;
+	if (msg->state.index >= s->relay->port->facts.nr_queues)
+		return refuse(s, "ring %u", msg->state.index);
+	s->kicked &= ~PVIO_BIT(msg->state.index);
+	return RELAY_PASS;
+}
+
+static int reset_device(struct relay_session *s, struct vu_message *msg,
+			uint32_t *number)
+{
+	(void)msg;
+	(void)number;
+	s->kicked = 0;
+	return RELAY_PASS;
+}
+
+static int set_status(struct relay_session *s, struct vu_message *msg,
+		      uint32_t *number)
+{
+	return msg->u64 == 0 ? reset_device(s, msg, number) : RELAY_PASS;
+}
+
+static int set_backend_req_fd(struct relay_session *s, struct vu_message *msg,
+			      uint32_t *number)
+{
+	struct stat st;
+
+	(void)number;
+	if (fstat(msg->fds.fd[0], &st) < 0 || !S_ISSOCK(st.st_mode))
+		return refuse(s, "not a socket");
+	if (s->channel_fd >= 0)
+		close(s->channel_fd);
+	s->channel_fd = msg->fds.fd[0];
+	msg->fds.fd[0] = -1;
+	return RELAY_PASS;
+}
+
+/* --- the table ------------------------------------------------------------ */
+
+#define ROW(request_, min_, max_, min_fds_, max_fds_, feature_, answer_, fn_) \
+	{                                                                     \
+		VU_##request_, #request_, min_, max_, min_fds_, max_fds_,     \
+			feature_, ANSWER_##answer_, fn_                       \
+	}
+#define FEATURE(name) VU_PROTOCOL_##name
+
+static const struct relay_row rows[] = {
+	/* request, payload bytes, fds, protocol feature, answer, handler */
+	ROW(GET_FEATURES, 0, 0, 0, 0, NO_FEATURE, U64, NULL),
+	ROW(SET_FEATURES, 8, 8, 0, 0, NO_FEATURE, ACK, set_features),
+	ROW(SET_OWNER, 0, 0, 0, 0, NO_FEATURE, ACK, NULL),
+	ROW(RESET_OWNER, 0, 0, 0, 0, NO_FEATURE, ACK, NULL),
+	ROW(SET_MEM_TABLE, 8, 264, 0, 8, NO_FEATURE, ACK, set_mem_table),
+	ROW(SET_VRING_NUM, 8, 8, 0, 0, NO_FEATURE, ACK, NULL),
+	ROW(SET_VRING_ADDR, 40, 40, 0, 0, NO_FEATURE, ACK, NULL),
+	ROW(SET_VRING_BASE, 8, 8, 0, 0, NO_FEATURE, ACK, NULL),
+	ROW(GET_VRING_BASE, 8, 8, 0, 0, NO_FEATURE, STATE, get_vring_base),
+	ROW(SET_VRING_KICK, 8, 8, 0, 1, NO_FEATURE, ACK, set_vring_kick),
+	ROW(SET_VRING_CALL, 8, 8, 0, 1, NO_FEATURE, ACK, set_vring_call),
+	ROW(SET_VRING_ERR, 8, 8, 0, 1, NO_FEATURE, ACK, set_vring_err),
+	ROW(GET_PROTOCOL_FEATURES, 0, 0, 0, 0, NO_FEATURE, U64, NULL),
+	ROW(SET_PROTOCOL_FEATURES, 8, 8, 0, 0, NO_FEATURE, ACK,
+	    set_protocol_features),
+	ROW(GET_QUEUE_NUM, 0, 0, 0, 0, NO_FEATURE, U64, NULL),
+	ROW(SET_VRING_ENABLE, 8, 8, 0, 0, NO_FEATURE, ACK, NULL),
+	ROW(SEND_RARP, 8, 8, 0, 0, FEATURE(RARP), ACK, NULL),
+	ROW(NET_SET_MTU, 8, 8, 0, 0, FEATURE(NET_MTU), ACK, NULL),
+	ROW(SET_BACKEND_REQ_FD, 0, 0, 1, 1, FEATURE(BACKEND_REQ), ACK,
+	    set_backend_req_fd),
+	ROW(GET_CONFIG, 12, 268, 0, 0, FEATURE(CONFIG), CONFIG, NULL),
+	ROW(SET_CONFIG, 12, 268, 0, 0, FEATURE(CONFIG), ACK, NULL),
+	ROW(GET_INFLIGHT_FD, 20, 24, 0, 0, FEATURE(INFLIGHT_SHMFD), INFLIGHT,
+	    get_inflight_fd),
+	ROW(SET_INFLIGHT_FD, 20, 24, 1, 1, FEATURE(INFLIGHT_SHMFD), ACK,
+	    set_inflight_fd),
+	ROW(RESET_DEVICE, 0, 0, 0, 0, FEATURE(RESET_DEVICE), ACK, reset_device),
+	ROW(SET_STATUS, 8, 8, 0, 0, FEATURE(STATUS), ACK, set_status),
+	ROW(GET_STATUS, 0, 0, 0, 0, FEATURE(STATUS), U64, NULL),
+};
+
+static const struct relay_row *row_find(uint32_t request)
+{
+	size_t i;
+
+	for (i = 0; i < pvio_array_size(rows); i++)
+		if (rows[i].request == request)
+			return &rows[i];
+	return NULL;
+}
+
+static int row_check(struct relay_session *s, const struct vu_message *msg)
+{
+	const struct relay_row *row = s->row;
+
+	if (!row)
+		return refuse(s, "request %u does not pass a window",
+			      msg->header.request);
+	if (row->feature != NO_FEATURE && !has_protocol(s, row->feature))
+		return refuse(s, "its feature was not negotiated");
+	if (msg->header.size < row->min_size ||
+	    msg->header.size > row->max_size)
+		return refuse(s, "%u bytes of payload", msg->header.size);
+	if (msg->fds.are_lost || msg->fds.nr < row->min_fds ||
+	    msg->fds.nr > row->max_fds)
+		return refuse(s, "%u file descriptors%s", msg->fds.nr,
+			      msg->fds.are_lost ? " and more" : "");
+	return 0;
+}
+
+/* --- B's message ---------------------------------------------------------- */
+
+static bool has_answer(const struct relay_session *s)
+{
+	return (s->row && s->row->answer != ANSWER_ACK) ||
+	       (has_protocol(s, VU_PROTOCOL_REPLY_ACK) &&
+		s->wire.message.header.flags & VU_NEED_REPLY);
+}
+
+/* An answer of ours to what does not get to the appliance. */
+static void relay_answer_here(struct relay_session *s, uint64_t ack)
+{
+	const struct vu_message *msg = &s->wire.message;
+	struct vu_vring_state state = {
+		.index = msg->header.size == sizeof(state) ? msg->state.index
+							   : 0,
+	};
+	struct vu_inflight inflight = { .mmap_size = 0 };
+	uint64_t none = 0;
+
+	if (!has_answer(s))
+		return;
+	switch (s->row ? s->row->answer : ANSWER_ACK) {
+	case ANSWER_ACK:
+		relay_reply(s, &ack, sizeof(ack), -1);
+		break;
+	case ANSWER_U64:
+		relay_reply(s, &none, sizeof(none), -1);
+		break;
+	case ANSWER_STATE:
+		relay_reply(s, &state, sizeof(state), -1);
+		break;
+	case ANSWER_CONFIG:
+		relay_reply(s, NULL, 0, -1);
+		break;
+	case ANSWER_INFLIGHT:
+		relay_reply(s, &inflight, sizeof(inflight), -1);
+		break;
+	}
+}
+
+/* To the appliance. */
+static int relay_pass(struct relay_session *s, uint32_t number)
+{
+	const struct vu_message *msg = &s->wire.message;
+	struct vu_header header = msg->header;
+	uint8_t bytes[sizeof(header) + sizeof(struct vu_config)];
+
+	header.flags = VU_VERSION;
+	if (s->row->answer == ANSWER_ACK && has_answer(s))
+		header.flags |= VU_NEED_REPLY;
+	memcpy(bytes, &header, sizeof(header));
+	memcpy(bytes + sizeof(header), msg->bytes, header.size);
+	return broker_send(s->relay->port, WINDOW_MESSAGE, number, bytes,
+			   sizeof(header) + header.size);
+}
+
+static void relay_later(struct relay_session *s, int rc, uint32_t number)
+{
+	if (rc == RELAY_PASS) {
+		int sent = relay_pass(s, number);
+
+		if (sent < 0) {
+			/* The appliance is gone, or takes nothing. */
+			pvio_connection_close(&s->connection);
+		} else if (has_answer(s)) {
+			relay_wait(s, RELAY_ANSWER);
+			return;
+		}
+	} else if (rc < 0) {
+		s->relay->refused++;
+		relay_answer_here(s, 1);
+	} else if (rc == RELAY_ACCEPTED) {
+		relay_answer_here(s, 0);
+	}
+	relay_done(s);
+}
+
+void relay_message(struct relay_session *s)
+{
+	struct vu_message *msg = &s->wire.message;
+	uint32_t number = 0;
+	int rc;
+
+	s->row = row_find(msg->header.request);
+	pvio_log(PVIO_LOG_DEBUG, "%s: vhost-user: %s, %u bytes, %u fds",
+		 s->relay->port->name, s->row ? s->row->name : "?",
+		 msg->header.size, msg->fds.nr);
+	rc = row_check(s, msg);
+	if (rc == 0 && s->row->handle)
+		rc = s->row->handle(s, msg, &number);
+	else if (rc == 0)
+		rc = RELAY_PASS;
+	if (rc != RELAY_LATER)
+		relay_later(s, rc, number);
+}
+
+/* --- the appliance's answer ----------------------------------------------- */
+
+static bool answer_is_legal(const struct relay_session *s,
+			    const struct vu_header *header, const void *payload)
+{
+	const struct vu_message *msg = &s->wire.message;
+	struct vu_config config;
+	uint32_t index;
+
+	switch (s->row->answer) {
+	case ANSWER_ACK:
+	case ANSWER_U64:
+		return header->size == sizeof(uint64_t);
+	case ANSWER_STATE:
+		memcpy(&index, payload, sizeof(index));
+		return header->size == sizeof(struct vu_vring_state) &&
+		       index == msg->state.index;
+	case ANSWER_CONFIG:
+		if (header->size == 0)
+			return true;
+		if (header->size != msg->header.size)
+			return false;
+		memcpy(&config, payload, VU_CONFIG_HEADER_BYTES);
+		return config.offset == msg->config.offset &&
+		       config.size == msg->config.size &&
+		       config.size + VU_CONFIG_HEADER_BYTES == header->size;
+	case ANSWER_INFLIGHT:
+		break;
+	}
+	return false;
+}
+
+/* What B is told differs where a window does. */
+static uint64_t answer_mask(struct relay_session *s, uint64_t value)
+{
+	if (s->row->request == VU_GET_FEATURES)
+		return value & ~PVIO_BIT(VU_F_LOG_ALL);
+	if (s->row->request == VU_GET_PROTOCOL_FEATURES) {
+		s->offered_protocol = value & PROTOCOL_FEATURES;
+		return s->offered_protocol;
+	}
+	return value;
+}
+
+void relay_answer(struct relay_session *s, const void *payload, size_t bytes)
+{
+	const uint8_t *body = (const uint8_t *)payload +
+			      sizeof(struct vu_header);
+	struct vu_header header;
+	uint64_t value;
+
+	/* Too late. */
+	if (s->connection.is_closing)
+		return;
+	if (s->wait != RELAY_ANSWER || bytes < sizeof(header)) {
+		broker_distrust(s->relay->port,
+				"%zu bytes that answer nothing", bytes);
+		return;
+	}
+	memcpy(&header, payload, sizeof(header));
+	if (header.request != s->row->request ||
+	    header.flags != (VU_VERSION | VU_REPLY) ||
+	    header.size != bytes - sizeof(header) ||
+	    !answer_is_legal(s, &header, body)) {
+		broker_distrust(s->relay->port,
+				"no answer to %s: request %u, flags %u, %u "
+				"bytes", s->row->name, header.request,
+				header.flags, header.size);
+		return;
+	}
+	if (s->row->answer == ANSWER_ACK || s->row->answer == ANSWER_U64) {
+		memcpy(&value, body, sizeof(value));
+		value = answer_mask(s, value);
+		relay_reply(s, &value, sizeof(value), -1);
+	} else {
+		relay_reply(s, body, header.size, -1);
+	}
+	relay_done(s);
+}
+
+/* --- what it says unasked ------------------------------------------------- */
+
+/*
+ * One that finds no room is one of many that B has not read yet, and they all
+ * say the same.
+ */
+static void channel_send(struct relay_session *s,
+			 const struct vu_header *header)
+{
+	ssize_t n;
+
+	if (s->channel_fd < 0)
+		return;
+	n = send(s->channel_fd, header, sizeof(*header),
+		 MSG_DONTWAIT | MSG_NOSIGNAL);
+	if (n == sizeof(*header) || (n < 0 && errno == EAGAIN))
+		return;
+	close(s->channel_fd);
+	s->channel_fd = -1;
+}
+
+void relay_unasked(struct relay_session *s, const void *payload, size_t bytes)
+{
+	struct {
+		struct vu_header header;
+		struct vu_vring_state state;
+	} message = { .header = { .size = 0 } };
+	bool is_error;
+
+	memcpy(&message, payload, pvio_min(bytes, sizeof(message)));
+	is_error = message.header.request == VU_BACKEND_VRING_ERR;
+	if ((!is_error && message.header.request != VU_BACKEND_CONFIG_CHANGE) ||
+	    message.header.flags != VU_VERSION ||
+	    message.header.size != (is_error ? sizeof(message.state) : 0) ||
+	    bytes != sizeof(message.header) + message.header.size ||
+	    (is_error &&
+	     message.state.index >= s->relay->port->facts.nr_queues)) {
+		broker_distrust(s->relay->port,
+				"%zu bytes unasked, request %u", bytes,
+				message.header.request);
+		return;
+	}
+	if (!is_error)
+		channel_send(s, &message.header);
+	else if (s->err_fd[message.state.index] >= 0)
+		pvio_eventfd_signal(s->err_fd[message.state.index]);
+}
