@@ -1,5 +1,13 @@
 # SPDX-License-Identifier: BSD-3-Clause
 if HAVE_CHECK
+broker_rig = tests/broker-rig.c tests/broker-rig.h
+check_PROGRAMS += tests/unit/check_broker
+TESTS += tests/unit/check_broker
+tests_unit_check_broker_SOURCES = tests/unit/check_broker.c $(broker_rig)
+tests_unit_check_broker_CPPFLAGS = $(test_cppflags)
+tests_unit_check_broker_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_check_broker_LDADD = $(test_libs)
+
 check_PROGRAMS += tests/unit/check_config
 TESTS += tests/unit/check_config
 tests_unit_check_config_CPPFLAGS = $(test_cppflags)

@@ -294,6 +294,8 @@ static void port_look_at_session(struct broker_port *port)
 				 port->broker->name, port->name);
 		/* If it is still open it opens again, for the next. */
 		port_close(port);
+		pvio_worker_schedule(port->broker->control,
+				     &port->broker->look_job);
 	}
 }
 

@@ -404,9 +404,7 @@ static void broker_stopped(struct broker *broker)
 	pvio_done_fn *done = broker->stop_done;
 
 	broker_unwatch(broker);
-	/* Barrier X: nothing is done here after it says that nobody is. */
-	if (broker->header)
-		pvio_store_release(&broker->header->magic, 0);
+	/* What it says stays, for the next: see broker_clear(). */
 	broker->header = NULL;
 	broker_memory_close(&broker->memory);
 	done(broker->stop_arg, 0);

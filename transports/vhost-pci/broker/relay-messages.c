@@ -194,17 +194,16 @@ static bool inflight_is_legal(const struct relay_session *s,
 /* The appliance uses it from now on, as a back-end that had made it would. */
 static int inflight_tell(struct relay_session *s, const struct vu_inflight *w)
 {
-	struct {
-		struct vu_header header;
-		struct vu_inflight inflight;
-	} message = {
-		.header = { .request = VU_SET_INFLIGHT_FD,
-			    .flags = VU_VERSION,
-			    .size = sizeof(*w) },
-		.inflight = *w,
+	const struct vu_header header = {
+		.request = VU_SET_INFLIGHT_FD,
+		.flags = VU_VERSION,
+		.size = sizeof(*w),
 	};
+	uint8_t message[sizeof(header) + sizeof(*w)];
 
-	return broker_send(s->relay->port, WINDOW_MESSAGE, 0, &message,
+	memcpy(message, &header, sizeof(header));
+	memcpy(message + sizeof(header), w, sizeof(*w));
+	return broker_send(s->relay->port, WINDOW_MESSAGE, 0, message,
 			   sizeof(message));
 }
 
