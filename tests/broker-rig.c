@@ -94,13 +94,15 @@ static void client_message(struct rig_appliance *a, int64_t value, int fd)
 	}
 	ck_assert_int_gt(value, 0);
 	ck_assert_int_lt(value, (int64_t)pvio_array_size(a->peer));
-	/* QEMU has room for as many as it has vectors: here for one. */
-	ck_assert(fd < 0 || a->peer[value] < 0);
+	/* QEMU would write to what it has freed. */
+	ck_assert_msg(a->peer[value] != -2, "peer %d is used again",
+		      (int)value);
+	ck_assert((fd < 0) == (a->peer[value] >= 0));
 	if (a->peer[value] >= 0) {
 		close(a->peer[value]);
 		a->drops++;
 	}
-	a->peer[value] = fd;
+	a->peer[value] = fd < 0 ? -2 : fd;
 }
 
 static void client_readable(evutil_socket_t sock, short what, void *arg)

@@ -52,7 +52,7 @@ struct rig_appliance {
 	uint64_t bytes;
 	int vector[64];
 	unsigned int nr_vectors;
-	int peer[CARRIER_MAX_SLOTS + 1];
+	int peer[0x8000];     /* -1: none; -2: was dropped, for good */
 	unsigned int drops; /* of peers */
 	bool is_slow;	    /* does not read the server's socket */
 	bool is_mute;	    /* does not answer */

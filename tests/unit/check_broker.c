@@ -634,7 +634,7 @@ END_TEST
 START_TEST(call_swap_loses_no_notification)
 {
 	int fd[2] = { event_new_fd(), event_new_fd() };
-	uint32_t number;
+	uint32_t number, before;
 	unsigned int i;
 
 	rig_up(&rig);
@@ -647,20 +647,98 @@ START_TEST(call_swap_loses_no_notification)
 	for (i = 1; i < 20; i++) {
 		int now = fd[i & 1];
 
-		/* While it is swapped the appliance may ring in vain. */
+		before = number;
 		ck_assert_int_eq(guest_vu_tell_fd(&b, VU_SET_VRING_CALL, 0,
 						  now), 0);
-		ck_assert_uint_eq(rig_find(&rig, VU_SET_VRING_CALL)->number,
-				  number);
+		number = rig_find(&rig, VU_SET_VRING_CALL)->number;
 		ck_assert(pvio_eventfd_is_same(rig.appliance.peer[number >> 16],
 					       now));
-		ck_assert_uint_gt(taken(now), 0);
 		ck_assert(rig_doorbell(&rig, number));
-		ck_assert_uint_eq(taken(now), 1);
+		ck_assert_uint_gt(taken(now), 0);
+		rig_settle(&rig);
+		taken(fd[!(i & 1)]);
+		/* A worker that has not heard of it yet rings the one before. */
+		taken(now);
+		ck_assert(rig_doorbell(&rig, before));
+		rig_settle(&rig);
+		ck_assert_uint_gt(taken(now), 0);
+		taken(fd[!(i & 1)]);
 	}
 	ck_assert_int_eq(guest_vu_tell_fd(&b, VU_SET_VRING_CALL, 0, -1), 0);
 	rig_settle(&rig);
-	ck_assert_int_eq(rig.appliance.peer[number >> 16], -1);
+	ck_assert_int_lt(rig.appliance.peer[number >> 16], 0);
+	ck_assert_int_lt(rig.appliance.peer[before >> 16], 0);
+	close(fd[0]);
+	close(fd[1]);
+}
+END_TEST
+
+START_TEST(masking_to_and_fro_uses_up_nothing)
+{
+	int fd[2] = { event_new_fd(), event_new_fd() };
+	uint32_t number[2] = { 0, 0 };
+	unsigned int i;
+
+	rig_up(&rig);
+	ck_assert_int_eq(rig_dial(&rig, 0, &b), 0);
+	for (i = 0; i < 10; i++) {
+		ck_assert_int_eq(guest_vu_tell_fd(&b, VU_SET_VRING_CALL, 0,
+						  fd[i & 1]), 0);
+		if (i >= 2)
+			ck_assert_uint_eq(
+				rig_find(&rig, VU_SET_VRING_CALL)->number,
+				number[i & 1]);
+		number[i & 1] = rig_find(&rig, VU_SET_VRING_CALL)->number;
+		rig_settle(&rig);
+		taken(fd[0]);
+		taken(fd[1]);
+		/* Either number rings the one in force, once. */
+		ck_assert(rig_doorbell(&rig, number[i & 1]));
+		rig_settle(&rig);
+		ck_assert_uint_eq(taken(fd[i & 1]), 1);
+	}
+	close(fd[0]);
+	close(fd[1]);
+}
+END_TEST
+
+START_TEST(call_is_relayed_after_very_many_swaps)
+{
+	int fd[2] = { event_new_fd(), event_new_fd() };
+	uint32_t number = 0, last = 0;
+	unsigned int i;
+
+	rig_up(&rig);
+	ck_assert_int_eq(rig_dial(&rig, 0, &b), 0);
+	for (i = 0; i < 1100; i++) {
+		close(fd[i & 1]);
+		fd[i & 1] = event_new_fd();
+		ck_assert_int_eq(guest_vu_tell_fd(&b, VU_SET_VRING_CALL, 0,
+						  fd[i & 1]), 0);
+		last = number;
+		number = rig_find(&rig, VU_SET_VRING_CALL)->number;
+	}
+	ck_assert_uint_eq(number, last);
+	rig_settle(&rig);
+	taken(fd[0]);
+	taken(fd[1]);
+	ck_assert(rig_doorbell(&rig, number));
+	rig_settle(&rig);
+	ck_assert_uint_eq(taken(fd[1]), 1);
+	ck_assert_uint_eq(taken(fd[0]), 0);
+	ck_assert_int_gt(rig_stat(&rig, 0, "signals.forwarded"), 0);
+	/* It stays so: for the next session, too. */
+	guest_vu_close(&b);
+	rig_settle(&rig);
+	rig_doorbell(&rig, number);
+	rig_settle(&rig);
+	ck_assert_uint_eq(taken(fd[1]), 0);
+	ck_assert_int_eq(rig_dial(&rig, 0, &b), 0);
+	ck_assert_int_eq(guest_vu_tell_fd(&b, VU_SET_VRING_CALL, 0, fd[0]), 0);
+	ck_assert_uint_eq(rig_find(&rig, VU_SET_VRING_CALL)->number, number);
+	ck_assert(rig_doorbell(&rig, number));
+	rig_settle(&rig);
+	ck_assert_uint_eq(taken(fd[0]), 1);
 	close(fd[0]);
 	close(fd[1]);
 }
@@ -761,6 +839,8 @@ CHECK_MAIN("broker", setup, teardown,
 	   foreign_inflight_region_is_refused, kick_is_lent,
 	   kick_is_relayed_when_vectors_are_used_up,
 	   call_swap_loses_no_notification,
+	   masking_to_and_fro_uses_up_nothing,
+	   call_is_relayed_after_very_many_swaps,
 	   nothing_of_a_session_is_rung_after_it,
 	   window_file_grows_but_is_never_cut,
 	   wrong_configurations_are_refused)

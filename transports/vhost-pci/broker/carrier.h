@@ -54,9 +54,10 @@ struct carrier_ops {
 	/*
 	 * What the appliance writes to its doorbell as the number that @done is
 	 * given (its rc) is written to @fd (borrowed; -1: nowhere).  @done when
-	 * that is in force, and perhaps before this returns.  The number of a
-	 * slot is always the same.  -ENOTCONN: there is no appliance, or it left
-	 * meanwhile; -errno.
+	 * that is in force, and perhaps before this returns.  Another @fd may
+	 * have another number; what the appliance still writes for the one
+	 * before is written to @fd, too.  -ENOTCONN: there is no appliance, or
+	 * it left meanwhile; -errno.
 	 */
 	void (*call)(struct carrier *carrier, unsigned int slot, int fd,
 		     pvio_done_fn *done, void *arg);

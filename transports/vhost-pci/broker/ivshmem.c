@@ -17,12 +17,18 @@
  *
  * Vectors cannot be taken back: a kick slot that gets another eventfd takes the
  * next vector, and when they are used up it keeps the last one, and we relay
- * from the new eventfd to the one that was lent.  Peers can: a call slot is a
- * peer of its own with one vector.  The doorbell's value is peer << 16 | vector.
+ * from the new eventfd to the one that was lent.
+ *
+ * The doorbell's value is peer << 16 | vector.  A call slot that gets another
+ * eventfd becomes another peer, with one vector: QEMU (7.2) frees what it had
+ * for a peer that is gone, and if the same one came again would write there.
+ * The appliance learns the new number some time later.  What it rings meanwhile
+ * reaches the eventfd before, so we watch the last few, without reading them,
+ * and pass on what is not consumed there.  A slot that has had its share of
+ * peers becomes an eventfd of ours, from which we relay, for good.
  *
  * What a client has not read is not in force.  So whoever hands out a number
- * waits until the socket is empty.  While a peer is dropped and announced again
- * a notification for it goes nowhere: so the new eventfd is written to, once.
+ * waits until the socket is empty.
  */
 #include "broker.h"
 
@@ -38,6 +44,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -48,6 +55,12 @@
 #define IVSHMEM_MAX_VECTORS 2048 /* QEMU's limit is MSI-X's */
 #define IVSHMEM_VECTORS	    32
 #define IVSHMEM_PEER_SHIFT  16
+/* A doorbell's value is also a return code: not negative. */
+#define IVSHMEM_NOBODY	    0x7fff
+/* What a slot may use up of them, of which some are left for every slot. */
+#define IVSHMEM_SLOT_PEERS  1024
+#define IVSHMEM_LAST_LENT   (IVSHMEM_NOBODY - CARRIER_MAX_SLOTS)
+#define IVSHMEM_LINKS	    4
 
 /* Each has a descriptor: a client that reads as it should leaves none. */
 #define IVSHMEM_MAX_QUEUED 1024
@@ -61,11 +74,29 @@ struct ivshmem_kick {
 	struct carrier *carrier;
 };
 
-/* A call that is not in force yet. */
+struct ivshmem_call;
+
+/* A peer, and what its doorbell writes to. */
+struct ivshmem_link {
+	uint32_t peer;	     /* 0: none */
+	int fd;		     /* owned */
+	struct event *event; /* owned; of fd, where it is not the slot's own */
+	struct ivshmem_call *call;
+};
+
 struct ivshmem_call {
+	struct carrier *carrier;
+	int fd; /* owned; to be written to; -1 */
+	/* The latest first. */
+	struct ivshmem_link *link[IVSHMEM_LINKS];
+	bool is_relayed; /* the latest is an eventfd of ours, for good */
+	unsigned int lent;
+};
+
+/* One who waits until what was sent is in force. */
+struct ivshmem_wait {
 	struct pvio_list node;
-	unsigned int slot;
-	int fd;		/* owned; to be written to; -1 */
+	uint32_t peer;
 	pvio_done_fn *done;
 	void *arg;
 };
@@ -82,17 +113,14 @@ struct carrier {
 	struct ucred cred; /* whose it is */
 	unsigned int next_vector;
 	struct ivshmem_kick kicks[CARRIER_MAX_SLOTS];
-	bool is_called[CARRIER_MAX_SLOTS]; /* its peer is announced */
-	struct pvio_list calls;
-	uint64_t calls_ns; /* since when some wait */
+	uint32_t next_peer;
+	struct ivshmem_call calls[CARRIER_MAX_SLOTS];
+	struct pvio_list waits;
+	uint64_t waits_ns; /* since when some wait */
 
-	uint64_t clients, refused, relayed, lent, swaps;
+	uint64_t clients, refused, lent, swaps;
+	uint64_t relayed, forwarded; /* kicks; calls */
 };
-
-static uint32_t slot_peer(unsigned int slot)
-{
-	return IVSHMEM_CLIENT + 1 + slot;
-}
 
 /* --- the client's end ----------------------------------------------------- */
 
@@ -106,32 +134,52 @@ static void ivshmem_kick_rest(struct ivshmem_kick *k)
 	k->from_fd = -1;
 }
 
-static void ivshmem_calls_end(struct carrier *c, int rc)
+static void ivshmem_link_free(struct ivshmem_link *link)
 {
-	struct ivshmem_call *call;
-	struct pvio_list calls;
+	if (!link)
+		return;
+	if (link->event)
+		event_free(link->event);
+	if (link->fd >= 0)
+		close(link->fd);
+	free(link);
+}
+
+static void ivshmem_call_forget(struct ivshmem_call *call)
+{
+	unsigned int i;
+
+	for (i = 0; i < IVSHMEM_LINKS; i++) {
+		ivshmem_link_free(call->link[i]);
+		call->link[i] = NULL;
+	}
+	if (call->fd >= 0)
+		close(call->fd);
+	call->fd = -1;
+	call->is_relayed = false;
+	call->lent = 0;
+}
+
+static void ivshmem_waits_end(struct carrier *c, int rc)
+{
+	struct ivshmem_wait *wait;
+	struct pvio_list waits;
 
 	/* What is asked for from within waits for the next time. */
-	pvio_list_init(&calls);
-	while (!pvio_list_empty(&c->calls)) {
-		call = pvio_list_entry(c->calls.next, struct ivshmem_call,
+	pvio_list_init(&waits);
+	while (!pvio_list_empty(&c->waits)) {
+		wait = pvio_list_entry(c->waits.next, struct ivshmem_wait,
 				       node);
-		pvio_list_del(&call->node);
-		pvio_list_add_tail(&calls, &call->node);
+		pvio_list_del(&wait->node);
+		pvio_list_add_tail(&waits, &wait->node);
 	}
-	while (!pvio_list_empty(&calls)) {
-		call = pvio_list_entry(calls.next, struct ivshmem_call, node);
-		pvio_list_del(&call->node);
-		if (call->fd >= 0) {
-			if (rc == 0)
-				pvio_eventfd_signal(call->fd);
-			close(call->fd);
-		}
-		call->done(call->arg,
+	while (!pvio_list_empty(&waits)) {
+		wait = pvio_list_entry(waits.next, struct ivshmem_wait, node);
+		pvio_list_del(&wait->node);
+		wait->done(wait->arg,
 			   rc < 0 ? rc
-				  : (int)(slot_peer(call->slot)
-					  << IVSHMEM_PEER_SHIFT));
-		free(call);
+				  : (int)(wait->peer << IVSHMEM_PEER_SHIFT));
+		free(wait);
 	}
 }
 
@@ -153,9 +201,10 @@ static void ivshmem_forget(struct carrier *c)
 		if (c->kicks[i].lent_fd >= 0)
 			close(c->kicks[i].lent_fd);
 		c->kicks[i].lent_fd = -1;
+		ivshmem_call_forget(&c->calls[i]);
 	}
-	memset(c->is_called, 0, sizeof(c->is_called));
 	c->next_vector = 0;
+	c->next_peer = IVSHMEM_CLIENT + 1;
 }
 
 static void ivshmem_gone(struct carrier *c)
@@ -164,7 +213,7 @@ static void ivshmem_gone(struct carrier *c)
 		return;
 	c->has_client = false;
 	ivshmem_forget(c);
-	ivshmem_calls_end(c, -ENOTCONN);
+	ivshmem_waits_end(c, -ENOTCONN);
 	broker_appliance_left(c->broker);
 }
 
@@ -260,11 +309,11 @@ static void ivshmem_poll(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
-	if (pvio_list_empty(&c->calls))
+	if (pvio_list_empty(&c->waits))
 		return;
 	if (ivshmem_is_read(c))
-		ivshmem_calls_end(c, 0);
-	else if (pvio_now_ns() - c->calls_ns >
+		ivshmem_waits_end(c, 0);
+	else if (pvio_now_ns() - c->waits_ns >
 		 c->broker->timeout_ms * 1000000)
 		ivshmem_drop(c, "it reads nothing");
 	else
@@ -359,45 +408,177 @@ static int ivshmem_set_kick(struct carrier *c, unsigned int slot, int fd,
 
 /* --- calls ---------------------------------------------------------------- */
 
+/* What came to a peer's eventfd is for the one that the slot has now. */
+static void ivshmem_forward(evutil_socket_t fd, short what, void *arg)
+{
+	struct ivshmem_link *link = arg;
+	struct ivshmem_call *call = link->call;
+
+	(void)fd;
+	(void)what;
+	if (call->fd < 0)
+		return;
+	call->carrier->forwarded++;
+	if (pvio_eventfd_signal(call->fd) < 0) {
+		close(call->fd);
+		call->fd = -1;
+	}
+}
+
+/*
+ * Watch each link whose eventfd is not the one that the slot has now: of that
+ * one nothing has to be passed on, nor may be, for it would come here again.
+ */
+static int ivshmem_links_watch(struct ivshmem_call *call)
+{
+	struct event_base *base =
+		pvio_worker_base(call->carrier->broker->control);
+	unsigned int i;
+
+	for (i = 0; i < IVSHMEM_LINKS && call->link[i]; i++) {
+		struct ivshmem_link *link = call->link[i];
+		bool is_watched = !pvio_eventfd_is_same(link->fd, call->fd);
+
+		if (link->event && !is_watched) {
+			event_free(link->event);
+			link->event = NULL;
+		}
+		if (link->event || !is_watched)
+			continue;
+		link->event = event_new(base, link->fd,
+					EV_READ | EV_PERSIST | EV_ET,
+					ivshmem_forward, link);
+		if (!link->event || event_add(link->event, NULL) < 0)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+static void ivshmem_link_drop(struct carrier *c, struct ivshmem_link *link)
+{
+	if (link)
+		ivshmem_send(c, link->peer, -1);
+	ivshmem_link_free(link);
+}
+
+/* @link is the slot's latest; the one in place @last makes room for it. */
+static void ivshmem_link_first(struct ivshmem_call *call,
+			       struct ivshmem_link *link, unsigned int last)
+{
+	memmove(&call->link[1], &call->link[0],
+		last * sizeof(call->link[0]));
+	call->link[0] = link;
+}
+
+/* A new peer that rings @fd (taken). */
+static int ivshmem_link(struct ivshmem_call *call, int fd)
+{
+	struct ivshmem_link *link = calloc(1, sizeof(*link));
+	struct carrier *c = call->carrier;
+
+	if (!link) {
+		close(fd);
+		return -ENOMEM;
+	}
+	*link = (struct ivshmem_link){
+		.peer = c->next_peer++, .fd = fd, .call = call
+	};
+	ivshmem_link_drop(c, call->link[IVSHMEM_LINKS - 1]);
+	ivshmem_link_first(call, link, IVSHMEM_LINKS - 1);
+	ivshmem_send(c, link->peer, fd);
+	return 0;
+}
+
+/*
+ * Have a peer ring @call->fd, which is another one than before: often that
+ * before the last, since QEMU goes to and fro when its guest masks a vector.
+ */
+static int ivshmem_call_link(struct ivshmem_call *call)
+{
+	unsigned int i;
+	int fd;
+
+	if (call->is_relayed)
+		return 0;
+	call->carrier->swaps += call->link[0] != NULL;
+	for (i = 0; i < IVSHMEM_LINKS && call->link[i]; i++)
+		if (pvio_eventfd_is_same(call->link[i]->fd, call->fd)) {
+			ivshmem_link_first(call, call->link[i], i);
+			return 0;
+		}
+	if (call->lent < IVSHMEM_SLOT_PEERS &&
+	    call->carrier->next_peer < IVSHMEM_LAST_LENT) {
+		call->lent++;
+		fd = pvio_eventfd_dup(call->fd);
+		return fd < 0 ? fd : ivshmem_link(call, fd);
+	}
+	fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (fd < 0)
+		return -errno;
+	call->is_relayed = true;
+	return ivshmem_link(call, fd);
+}
+
+/* Nobody rings it any more: but one of ours may. */
+static void ivshmem_call_rest(struct ivshmem_call *call)
+{
+	unsigned int i;
+
+	if (call->fd >= 0)
+		close(call->fd);
+	call->fd = -1;
+	for (i = call->is_relayed; i < IVSHMEM_LINKS; i++) {
+		ivshmem_link_drop(call->carrier, call->link[i]);
+		call->link[i] = NULL;
+	}
+}
+
+static int ivshmem_call_set(struct ivshmem_call *call, int fd)
+{
+	int own, rc;
+
+	if (call->fd >= 0 && pvio_eventfd_is_same(call->fd, fd))
+		return 0;
+	own = pvio_eventfd_dup(fd);
+	if (own < 0)
+		return own;
+	if (call->fd >= 0)
+		close(call->fd);
+	call->fd = own;
+	rc = ivshmem_call_link(call);
+	return rc < 0 ? rc : ivshmem_links_watch(call);
+}
+
 static void ivshmem_set_call(struct carrier *c, unsigned int slot, int fd,
 			     pvio_done_fn *done, void *arg)
 {
-	bool is_swap = c->has_client && c->is_called[slot];
-	struct ivshmem_call *call;
-	int own = -1;
+	struct ivshmem_call *call = &c->calls[slot];
+	struct ivshmem_wait *wait;
+	int rc = 0;
 
 	if (!c->has_client) {
 		done(arg, -ENOTCONN);
 		return;
 	}
-	if (is_swap)
-		ivshmem_send(c, slot_peer(slot), -1);
-	c->is_called[slot] = false;
-	if (fd < 0) {
-		done(arg, (int)(slot_peer(slot) << IVSHMEM_PEER_SHIFT));
+	if (fd < 0)
+		ivshmem_call_rest(call);
+	else
+		rc = ivshmem_call_set(call, fd);
+	if (fd < 0 || rc < 0) {
+		done(arg, rc < 0 ? rc : IVSHMEM_NOBODY << IVSHMEM_PEER_SHIFT);
 		return;
 	}
-	call = malloc(sizeof(*call));
-	own = call ? pvio_eventfd_dup(fd) : -ENOMEM;
-	if (own < 0) {
-		free(call);
-		done(arg, own);
+	wait = malloc(sizeof(*wait));
+	if (!wait) {
+		done(arg, -ENOMEM);
 		return;
 	}
-	ivshmem_send(c, slot_peer(slot), own);
-	c->is_called[slot] = true;
-	if (is_swap) {
-		c->swaps++;
-	} else {
-		close(own);
-		own = -1;
-	}
-	*call = (struct ivshmem_call){
-		.slot = slot, .fd = own, .done = done, .arg = arg
+	*wait = (struct ivshmem_wait){
+		.peer = call->link[0]->peer, .done = done, .arg = arg
 	};
-	if (pvio_list_empty(&c->calls))
-		c->calls_ns = pvio_now_ns();
-	pvio_list_add_tail(&c->calls, &call->node);
+	if (pvio_list_empty(&c->waits))
+		c->waits_ns = pvio_now_ns();
+	pvio_list_add_tail(&c->waits, &wait->node);
 	ivshmem_poll_soon(c);
 }
 
@@ -476,12 +657,15 @@ static int ivshmem_create(struct broker *broker, struct pvio_config *cfg,
 	c->broker = broker;
 	c->nr_vectors = IVSHMEM_VECTORS;
 	c->stream.fd = -1;
-	pvio_list_init(&c->calls);
+	pvio_list_init(&c->waits);
+	c->next_peer = IVSHMEM_CLIENT + 1;
 	pvio_list_init(&c->stream.queue);
 	pvio_job_init(&c->leave_job, ivshmem_leave);
 	for (i = 0; i < CARRIER_MAX_SLOTS; i++) {
 		c->kicks[i].carrier = c;
 		c->kicks[i].lent_fd = c->kicks[i].from_fd = -1;
+		c->calls[i].carrier = c;
+		c->calls[i].fd = -1;
 	}
 	pvio_endpoint_init(&c->endpoint, broker->name, broker->control,
 			   "ivshmem", ivshmem_serve, c);
@@ -515,11 +699,12 @@ static void ivshmem_describe(struct carrier *c, char *text, size_t size)
 		 "\"peer\": %lld, \"user\": %lld, \"clients\": %" PRIu64
 		 ", \"refused\": %" PRIu64 ", \"vectors\": %" PRIu64
 		 ", \"vectors_used\": %u, \"lent\": %" PRIu64
-		 ", \"relayed\": %" PRIu64 ", \"swaps\": %" PRIu64,
+		 ", \"relayed\": %" PRIu64 ", \"forwarded\": %" PRIu64
+		 ", \"swaps\": %" PRIu64,
 		 c->has_client ? (long long)c->cred.pid : 0,
 		 c->has_client ? (long long)c->cred.uid : 0, c->clients,
 		 c->refused, c->nr_vectors, c->next_vector, c->lent, c->relayed,
-		 c->swaps);
+		 c->forwarded, c->swaps);
 }
 
 const struct carrier_ops carrier_ivshmem_ops = {
