@@ -15,6 +15,13 @@ tests_hostile_check_block_state_CPPFLAGS = $(test_cppflags) $(block_plugins)
 tests_hostile_check_block_state_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_hostile_check_block_state_LDADD = $(test_libs)
 
+check_PROGRAMS += tests/hostile/check_broker
+TESTS += tests/hostile/check_broker
+tests_hostile_check_broker_SOURCES = tests/hostile/check_broker.c $(broker_rig)
+tests_hostile_check_broker_CPPFLAGS = $(test_cppflags)
+tests_hostile_check_broker_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_hostile_check_broker_LDADD = $(test_libs)
+
 check_PROGRAMS += tests/hostile/check_eventfd
 TESTS += tests/hostile/check_eventfd
 tests_hostile_check_eventfd_CPPFLAGS = $(test_cppflags)

@@ -63,6 +63,9 @@ void window_channel_open(struct window_channel *ch, void *port,
 		   ~(uint32_t)(WINDOW_FRAME_ALIGN - 1);
 	ch->tail = le32toh(pvio_load_once(&ch->in->tail)) &
 		   ~(uint32_t)(WINDOW_FRAME_ALIGN - 1);
+	/* Of whoever left garbage there, nothing stays. */
+	pvio_store_once(&ch->out->head, htole32(ch->head));
+	pvio_store_once(&ch->in->tail, htole32(ch->tail));
 }
 
 /* Barrier W: the bytes were read before they may be written over. */

@@ -37,7 +37,7 @@
 #define PORT_MAX_QUEUED	     64
 #define BROKER_RETRY_MS	     10
 /* Looks for a doorbell: so many at once, and then as many in a second. */
-#define BROKER_TOKENS	     256
+#define BROKER_TOKENS	     4096
 #define BROKER_TOKEN_NS	     (1000000000ULL / BROKER_TOKENS)
 
 struct port_frame {

@@ -428,16 +428,21 @@ static void ivshmem_forward(evutil_socket_t fd, short what, void *arg)
 /*
  * Watch each link whose eventfd is not the one that the slot has now: of that
  * one nothing has to be passed on, nor may be, for it would come here again.
+ * Where nobody can tell which it is, none of the ones before is watched.
  */
 static int ivshmem_links_watch(struct ivshmem_call *call)
 {
 	struct event_base *base =
 		pvio_worker_base(call->carrier->broker->control);
+	bool can_tell = pvio_eventfd_is_same(call->fd, call->fd);
 	unsigned int i;
 
 	for (i = 0; i < IVSHMEM_LINKS && call->link[i]; i++) {
 		struct ivshmem_link *link = call->link[i];
-		bool is_watched = !pvio_eventfd_is_same(link->fd, call->fd);
+		bool is_watched = i == 0 ? call->is_relayed
+					 : can_tell && !pvio_eventfd_is_same(
+							       link->fd,
+							       call->fd);
 
 		if (link->event && !is_watched) {
 			event_free(link->event);

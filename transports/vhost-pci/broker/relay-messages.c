@@ -390,6 +390,20 @@ static int set_backend_req_fd(struct relay_session *s, struct vu_message *msg,
 	return RELAY_PASS;
 }
 
+/* As many bytes as it says: or its answer could not be told from a wrong one. */
+static int any_config(struct relay_session *s, struct vu_message *msg,
+		      uint32_t *number)
+{
+	const struct vu_config *c = &msg->config;
+
+	(void)number;
+	if (c->size == 0 ||
+	    !pvio_range_ok(c->offset, c->size, VU_CONFIG_MAX_BYTES) ||
+	    msg->header.size != VU_CONFIG_HEADER_BYTES + c->size)
+		return refuse(s, "%u bytes at %u", c->size, c->offset);
+	return RELAY_PASS;
+}
+
 /* --- the table ------------------------------------------------------------ */
 
 #define ROW(request_, min_, max_, min_fds_, max_fds_, feature_, answer_, fn_) \
@@ -422,8 +436,8 @@ static const struct relay_row rows[] = {
 	ROW(NET_SET_MTU, 8, 8, 0, 0, FEATURE(NET_MTU), ACK, NULL),
 	ROW(SET_BACKEND_REQ_FD, 0, 0, 1, 1, FEATURE(BACKEND_REQ), ACK,
 	    set_backend_req_fd),
-	ROW(GET_CONFIG, 12, 268, 0, 0, FEATURE(CONFIG), CONFIG, NULL),
-	ROW(SET_CONFIG, 12, 268, 0, 0, FEATURE(CONFIG), ACK, NULL),
+	ROW(GET_CONFIG, 12, 268, 0, 0, FEATURE(CONFIG), CONFIG, any_config),
+	ROW(SET_CONFIG, 12, 268, 0, 0, FEATURE(CONFIG), ACK, any_config),
 	ROW(GET_INFLIGHT_FD, 20, 24, 0, 0, FEATURE(INFLIGHT_SHMFD), INFLIGHT,
 	    get_inflight_fd),
 	ROW(SET_INFLIGHT_FD, 20, 24, 1, 1, FEATURE(INFLIGHT_SHMFD), ACK,
