@@ -62,8 +62,11 @@ library_sources += \
 	transports/vhost-pci/broker/broker.c \
 	transports/vhost-pci/broker/broker.h \
 	transports/vhost-pci/broker/carrier.h \
+	transports/vhost-pci/broker/ivshmem-signals.c \
 	transports/vhost-pci/broker/ivshmem.c \
+	transports/vhost-pci/broker/ivshmem.h \
 	transports/vhost-pci/broker/memory.c \
+	transports/vhost-pci/broker/relay-memory.c \
 	transports/vhost-pci/broker/relay-messages.c \
 	transports/vhost-pci/broker/relay.c \
 	transports/vhost-pci/broker/relay.h \

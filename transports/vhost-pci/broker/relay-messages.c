@@ -20,7 +20,6 @@
 #include "relay.h"
 
 #include "core/eventfd.h"
-#include "core/inflight.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -37,14 +36,6 @@ enum relay_answer_kind {
 	ANSWER_STATE,	 /* refused: position 0 */
 	ANSWER_CONFIG,	 /* refused: no payload */
 	ANSWER_INFLIGHT, /* ours; refused: size 0 */
-};
-
-/* What a message's handler returns besides -errno, which refuses it. */
-enum relay_result {
-	RELAY_PASS,  /* it is as it can go to the appliance */
-	RELAY_ANSWERED, /* here */
-	RELAY_ACCEPTED, /* here: acknowledge it, if B wants that */
-	RELAY_LATER, /* relay_later() follows, or has been called */
 };
 
 #define NO_FEATURE 0xff
@@ -69,10 +60,7 @@ struct relay_row {
 	 PVIO_BIT(VU_PROTOCOL_INFLIGHT_SHMFD) |                                \
 	 PVIO_BIT(VU_PROTOCOL_RESET_DEVICE) | PVIO_BIT(VU_PROTOCOL_STATUS))
 
-#define RING_PACKED 34 /* VIRTIO_F_RING_PACKED (virtio 1.4, 6) */
-
-static pvio_printf(2, 3) int refuse(struct relay_session *s, const char *fmt,
-				    ...)
+int relay_refuse(struct relay_session *s, const char *fmt, ...)
 {
 	char why[200];
 	va_list ap;
@@ -99,7 +87,7 @@ static int set_features(struct relay_session *s, struct vu_message *msg,
 {
 	(void)number;
 	if (msg->u64 & PVIO_BIT(VU_F_LOG_ALL))
-		return refuse(s, "a window has no dirty log");
+		return relay_refuse(s, "a window has no dirty log");
 	s->features = msg->u64;
 	return RELAY_PASS;
 }
@@ -109,144 +97,10 @@ static int set_protocol_features(struct relay_session *s,
 {
 	(void)number;
 	if (msg->u64 & ~s->offered_protocol)
-		return refuse(s, "protocol features 0x%llx were not offered",
+		return relay_refuse(s, "protocol features 0x%llx were not offered",
 			      (unsigned long long)(msg->u64 &
 						   ~s->offered_protocol));
 	s->protocol_features = msg->u64;
-	return RELAY_PASS;
-}
-
-/* --- memory --------------------------------------------------------------- */
-
-/* Is @fd the window's file? */
-static bool fd_is_window(const struct relay_session *s, int fd)
-{
-	const struct broker_memory *mem = &s->relay->port->broker->memory;
-	struct stat st;
-
-	return fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
-	       st.st_dev == mem->dev && st.st_ino == mem->ino;
-}
-
-static int set_mem_table(struct relay_session *s, struct vu_message *msg,
-			 uint32_t *number)
-{
-	const struct broker *broker = s->relay->port->broker;
-	uint64_t limit = window_control_offset(broker->memory.bytes);
-	const struct vu_memory_table *table = &msg->table;
-	unsigned int i, nr = table->nr;
-
-	(void)number;
-	if (nr == 0 || nr != msg->fds.nr ||
-	    msg->header.size < offsetof(struct vu_memory_table, region[nr]))
-		return refuse(s, "%u regions, %u fds, %u bytes", nr,
-			      msg->fds.nr, msg->header.size);
-	for (i = 0; i < nr; i++) {
-		const struct vu_memory_region *r = &table->region[i];
-
-		if (!fd_is_window(s, msg->fds.fd[i]))
-			return refuse(s, "region %u is another file: the "
-					 "guest's memory must be a "
-					 "memory-backend-file,share=on,"
-					 "mem-path=%s", i, broker->file);
-		if (!pvio_range_ok(r->mmap_offset, r->size, limit))
-			return refuse(s, "region %u, 0x%llx bytes at 0x%llx of "
-					 "the file, reaches beyond 0x%llx: the "
-					 "last 2M of the window are not the "
-					 "guest's", i,
-				      (unsigned long long)r->size,
-				      (unsigned long long)r->mmap_offset,
-				      (unsigned long long)limit);
-	}
-	return RELAY_PASS;
-}
-
-/* --- the in-flight region ------------------------------------------------- */
-
-static uint64_t inflight_offset(const struct relay_session *s)
-{
-	const struct broker_port *port = s->relay->port;
-
-	return window_port_offset(port->broker->memory.bytes, port->index) +
-	       WINDOW_INFLIGHT_OFFSET;
-}
-
-static uint64_t inflight_bytes(const struct relay_session *s,
-			       const struct vu_inflight *w)
-{
-	uint64_t part = pvio_inflight_part_bytes(
-		s->features >> RING_PACKED & 1, w->queue_size);
-
-	return (part + PVIO_INFLIGHT_ALIGN - 1) / PVIO_INFLIGHT_ALIGN *
-	       PVIO_INFLIGHT_ALIGN * w->num_queues;
-}
-
-static bool inflight_is_legal(const struct relay_session *s,
-			      const struct vu_inflight *w)
-{
-	const struct broker_facts *facts = &s->relay->port->facts;
-
-	return w->num_queues > 0 && w->num_queues <= facts->nr_queues &&
-	       w->queue_size > 0 && w->queue_size <= facts->queue_size &&
-	       !s->kicked && inflight_bytes(s, w) <= WINDOW_INFLIGHT_BYTES;
-}
-
-/* The appliance uses it from now on, as a back-end that had made it would. */
-static int inflight_tell(struct relay_session *s, const struct vu_inflight *w)
-{
-	const struct vu_header header = {
-		.request = VU_SET_INFLIGHT_FD,
-		.flags = VU_VERSION,
-		.size = sizeof(*w),
-	};
-	uint8_t message[sizeof(header) + sizeof(*w)];
-
-	memcpy(message, &header, sizeof(header));
-	memcpy(message + sizeof(header), w, sizeof(*w));
-	return broker_send(s->relay->port, WINDOW_MESSAGE, 0, message,
-			   sizeof(message));
-}
-
-static int get_inflight_fd(struct relay_session *s, struct vu_message *msg,
-			   uint32_t *number)
-{
-	const struct broker_memory *mem = &s->relay->port->broker->memory;
-	struct vu_inflight reply = {
-		.mmap_offset = inflight_offset(s),
-		.num_queues = msg->inflight.num_queues,
-		.queue_size = msg->inflight.queue_size,
-	};
-	int rc;
-
-	(void)number;
-	if (!inflight_is_legal(s, &reply))
-		return refuse(s, "%u queues of %u", reply.num_queues,
-			      reply.queue_size);
-	reply.mmap_size = inflight_bytes(s, &reply);
-	memset(mem->host + reply.mmap_offset, 0, WINDOW_INFLIGHT_BYTES);
-	rc = inflight_tell(s, &reply);
-	if (rc < 0)
-		return rc;
-	/* As long as the question was: the padding is not everybody's. */
-	relay_reply(s, &reply, msg->header.size, mem->fd);
-	return RELAY_ANSWERED;
-}
-
-static int set_inflight_fd(struct relay_session *s, struct vu_message *msg,
-			   uint32_t *number)
-{
-	const struct vu_inflight *w = &msg->inflight;
-
-	(void)number;
-	if (!fd_is_window(s, msg->fds.fd[0]) || !inflight_is_legal(s, w) ||
-	    w->mmap_offset < inflight_offset(s) ||
-	    !pvio_range_ok(w->mmap_offset - inflight_offset(s), w->mmap_size,
-			   WINDOW_INFLIGHT_BYTES) ||
-	    w->mmap_size < inflight_bytes(s, w))
-		return refuse(s, "%u queues of %u, %llu bytes at %llu: not "
-				 "what this port has given", w->num_queues,
-			      w->queue_size, (unsigned long long)w->mmap_size,
-			      (unsigned long long)w->mmap_offset);
 	return RELAY_PASS;
 }
 
@@ -261,12 +115,12 @@ static int vring_fd(struct relay_session *s, const struct vu_message *msg,
 	*ring = (unsigned int)(msg->u64 & VU_VRING_INDEX_MASK);
 	if (msg->u64 & ~(VU_VRING_INDEX_MASK | VU_VRING_NO_FD) ||
 	    *ring >= s->relay->port->facts.nr_queues)
-		return refuse(s, "ring 0x%llx", (unsigned long long)msg->u64);
+		return relay_refuse(s, "ring 0x%llx", (unsigned long long)msg->u64);
 	if (msg->fds.nr != !has_no_fd)
-		return refuse(s, "%u file descriptors", msg->fds.nr);
+		return relay_refuse(s, "%u file descriptors", msg->fds.nr);
 	*fd = has_no_fd ? -1 : msg->fds.fd[0];
 	if (*fd >= 0 && !pvio_eventfd_is(*fd))
-		return refuse(s, "not an eventfd");
+		return relay_refuse(s, "not an eventfd");
 	return 0;
 }
 
@@ -281,10 +135,10 @@ static int set_vring_kick(struct relay_session *s, struct vu_message *msg,
 		return rc;
 	rc = broker_ring_kick(s->relay->port, ring, fd, number);
 	if (rc == -ENOSPC)
-		return refuse(s, "ring %u: the appliance has no interrupt left:"
+		return relay_refuse(s, "ring %u: the appliance has no interrupt left:"
 				 " give its window more vectors", ring);
 	if (rc < 0)
-		return refuse(s, "ring %u: %s", ring, strerror(-rc));
+		return relay_refuse(s, "ring %u: %s", ring, strerror(-rc));
 	s->kicked |= PVIO_BIT(ring);
 	return RELAY_PASS;
 }
@@ -304,7 +158,7 @@ static void call_is_set(void *arg, int rc)
 	/* Or it is not waited for any more. */
 	if (s && s->wait == RELAY_CALL && s->wait_id == call->wait_id) {
 		if (rc < 0)
-			refuse(s, "%s", strerror(-rc));
+			relay_refuse(s, "%s", strerror(-rc));
 		relay_later(s, rc < 0 ? rc : RELAY_PASS, (uint32_t)rc);
 	}
 	free(call);
@@ -355,7 +209,7 @@ static int get_vring_base(struct relay_session *s, struct vu_message *msg,
 {
 	(void)number;
 	if (msg->state.index >= s->relay->port->facts.nr_queues)
-		return refuse(s, "ring %u", msg->state.index);
+		return relay_refuse(s, "ring %u", msg->state.index);
 	s->kicked &= ~PVIO_BIT(msg->state.index);
 	return RELAY_PASS;
 }
@@ -382,7 +236,7 @@ static int set_backend_req_fd(struct relay_session *s, struct vu_message *msg,
 
 	(void)number;
 	if (fstat(msg->fds.fd[0], &st) < 0 || !S_ISSOCK(st.st_mode))
-		return refuse(s, "not a socket");
+		return relay_refuse(s, "not a socket");
 	if (s->channel_fd >= 0)
 		close(s->channel_fd);
 	s->channel_fd = msg->fds.fd[0];
@@ -400,7 +254,7 @@ static int any_config(struct relay_session *s, struct vu_message *msg,
 	if (c->size == 0 ||
 	    !pvio_range_ok(c->offset, c->size, VU_CONFIG_MAX_BYTES) ||
 	    msg->header.size != VU_CONFIG_HEADER_BYTES + c->size)
-		return refuse(s, "%u bytes at %u", c->size, c->offset);
+		return relay_refuse(s, "%u bytes at %u", c->size, c->offset);
 	return RELAY_PASS;
 }
 
@@ -419,7 +273,7 @@ static const struct relay_row rows[] = {
 	ROW(SET_FEATURES, 8, 8, 0, 0, NO_FEATURE, ACK, set_features),
 	ROW(SET_OWNER, 0, 0, 0, 0, NO_FEATURE, ACK, NULL),
 	ROW(RESET_OWNER, 0, 0, 0, 0, NO_FEATURE, ACK, NULL),
-	ROW(SET_MEM_TABLE, 8, 264, 0, 8, NO_FEATURE, ACK, set_mem_table),
+	ROW(SET_MEM_TABLE, 8, 264, 0, 8, NO_FEATURE, ACK, relay_set_mem_table),
 	ROW(SET_VRING_NUM, 8, 8, 0, 0, NO_FEATURE, ACK, NULL),
 	ROW(SET_VRING_ADDR, 40, 40, 0, 0, NO_FEATURE, ACK, NULL),
 	ROW(SET_VRING_BASE, 8, 8, 0, 0, NO_FEATURE, ACK, NULL),
@@ -439,9 +293,9 @@ static const struct relay_row rows[] = {
 	ROW(GET_CONFIG, 12, 268, 0, 0, FEATURE(CONFIG), CONFIG, any_config),
 	ROW(SET_CONFIG, 12, 268, 0, 0, FEATURE(CONFIG), ACK, any_config),
 	ROW(GET_INFLIGHT_FD, 20, 24, 0, 0, FEATURE(INFLIGHT_SHMFD), INFLIGHT,
-	    get_inflight_fd),
+	    relay_get_inflight_fd),
 	ROW(SET_INFLIGHT_FD, 20, 24, 1, 1, FEATURE(INFLIGHT_SHMFD), ACK,
-	    set_inflight_fd),
+	    relay_set_inflight_fd),
 	ROW(RESET_DEVICE, 0, 0, 0, 0, FEATURE(RESET_DEVICE), ACK, reset_device),
 	ROW(SET_STATUS, 8, 8, 0, 0, FEATURE(STATUS), ACK, set_status),
 	ROW(GET_STATUS, 0, 0, 0, 0, FEATURE(STATUS), U64, NULL),
@@ -462,16 +316,16 @@ static int row_check(struct relay_session *s, const struct vu_message *msg)
 	const struct relay_row *row = s->row;
 
 	if (!row)
-		return refuse(s, "request %u does not pass a window",
+		return relay_refuse(s, "request %u does not pass a window",
 			      msg->header.request);
 	if (row->feature != NO_FEATURE && !has_protocol(s, row->feature))
-		return refuse(s, "its feature was not negotiated");
+		return relay_refuse(s, "its feature was not negotiated");
 	if (msg->header.size < row->min_size ||
 	    msg->header.size > row->max_size)
-		return refuse(s, "%u bytes of payload", msg->header.size);
+		return relay_refuse(s, "%u bytes of payload", msg->header.size);
 	if (msg->fds.are_lost || msg->fds.nr < row->min_fds ||
 	    msg->fds.nr > row->max_fds)
-		return refuse(s, "%u file descriptors%s", msg->fds.nr,
+		return relay_refuse(s, "%u file descriptors%s", msg->fds.nr,
 			      msg->fds.are_lost ? " and more" : "");
 	return 0;
 }

@@ -4,6 +4,7 @@
  *
  *	relay.c		 B's connection, and the session it is
  *	relay-messages.c which messages may pass, and what becomes of them
+ *	relay-memory.c	 memory and the in-flight region
  */
 #ifndef PVIO_VHOST_PCI_RELAY_H
 #define PVIO_VHOST_PCI_RELAY_H
@@ -22,6 +23,14 @@ enum relay_wait {
 	RELAY_ANSWER, /* the appliance's */
 	RELAY_CALL,   /* a call that is to be in force before it is passed on */
 	RELAY_ROOM,   /* in the channel, before the next one is read */
+};
+
+/* What a message's handler returns besides -errno, which refuses it. */
+enum relay_result {
+	RELAY_PASS,  /* it is as it can go to the appliance */
+	RELAY_ANSWERED, /* here */
+	RELAY_ACCEPTED, /* here: acknowledge it, if B wants that */
+	RELAY_LATER, /* relay_later() follows, or has been called */
 };
 
 struct relay_session {
@@ -66,9 +75,22 @@ void relay_done(struct relay_session *s);
 void relay_reply(struct relay_session *s, const void *payload, size_t len,
 		 int fd);
 
+/* --- relay-memory.c ------------------------------------------------------- */
+
+/* Handlers of messages: an enum relay_result, or -errno. */
+int relay_set_mem_table(struct relay_session *s, struct vu_message *msg,
+			uint32_t *number);
+int relay_get_inflight_fd(struct relay_session *s, struct vu_message *msg,
+			  uint32_t *number);
+int relay_set_inflight_fd(struct relay_session *s, struct vu_message *msg,
+			  uint32_t *number);
+
 /* --- relay-messages.c ----------------------------------------------------- */
 
 void relay_message(struct relay_session *s);
+/* Say why a message is refused.  Returns -EINVAL. */
+int relay_refuse(struct relay_session *s, const char *fmt, ...)
+	pvio_printf(2, 3);
 /* What the appliance says, of either kind. */
 void relay_answer(struct relay_session *s, const void *payload, size_t bytes);
 void relay_unasked(struct relay_session *s, const void *payload, size_t bytes);
