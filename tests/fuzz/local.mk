@@ -7,6 +7,7 @@
 FUZZ_SECONDS = 60
 fuzz_targets = \
 	block \
+	broker \
 	bus \
 	config \
 	inflight \
@@ -34,6 +35,13 @@ TESTS += tests/fuzz/replay_block
 tests_fuzz_replay_block_SOURCES = tests/fuzz/replay.c tests/fuzz/fuzz_block.c
 tests_fuzz_replay_block_CPPFLAGS = $(replay_cppflags)block\"
 tests_fuzz_replay_block_LDADD = $(test_libs)
+
+check_PROGRAMS += tests/fuzz/replay_broker
+TESTS += tests/fuzz/replay_broker
+tests_fuzz_replay_broker_SOURCES = tests/fuzz/replay.c \
+	tests/fuzz/fuzz_broker.c tests/fuzz/fuzz_socket.h
+tests_fuzz_replay_broker_CPPFLAGS = $(replay_cppflags)broker\"
+tests_fuzz_replay_broker_LDADD = $(test_libs)
 
 check_PROGRAMS += tests/fuzz/replay_bus
 TESTS += tests/fuzz/replay_bus
