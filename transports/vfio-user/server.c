@@ -120,11 +120,32 @@ int vfu_start(struct vfu *vfu)
 	return pvio_endpoint_open(&vfu->endpoint);
 }
 
+void vfu_watch_clients(struct vfu *vfu, vfu_client_fn *fn, void *arg)
+{
+	vfu->client_fn = fn;
+	vfu->client_arg = arg;
+}
+
+static void vfu_tell_client(struct vfu *vfu, bool is_there)
+{
+	if (is_there == vfu->is_client_there)
+		return;
+	vfu->is_client_there = is_there;
+	if (vfu->client_fn)
+		vfu->client_fn(vfu->client_arg, is_there);
+}
+
+void vfu_session_came(struct vfu *vfu)
+{
+	vfu_tell_client(vfu, true);
+}
+
 void vfu_session_gone(struct vfu *vfu)
 {
 	pvio_done_fn *done = vfu->stop_done;
 
 	vfu->stop_done = NULL;
+	vfu_tell_client(vfu, false);
 	pvio_endpoint_again(&vfu->endpoint);
 	if (!done)
 		return;

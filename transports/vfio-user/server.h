@@ -29,6 +29,13 @@ void vfu_destroy(struct vfu *vfu);
 /* Does nobody listen to the card's doorbells?  Then it is told to look. */
 bool vfu_is_polled(const struct vfu *vfu);
 
+/*
+ * @fn is told when a client has agreed on a version, and when it is gone: then
+ * it has no eventfds any more, nor memory.  To be set before there are clients.
+ */
+typedef void vfu_client_fn(void *arg, bool is_there);
+void vfu_watch_clients(struct vfu *vfu, vfu_client_fn *fn, void *arg);
+
 /* Take clients, one at a time.  -errno. */
 int vfu_start(struct vfu *vfu);
 /*

@@ -136,5 +136,6 @@ int vfu_version(struct vfu_session *s, struct vfu_message *msg)
 	}
 	s->has_version = true;
 	version_reply(s);
+	vfu_session_came(s->vfu);
 	return VFU_REPLIED;
 }

@@ -133,6 +133,9 @@ struct vfu {
 	int other_fd[2];    /* ERR, REQ: owned, or -1; written on request */
 
 	struct vfu_session *session; /* owned; NULL: nobody connected */
+	vfu_client_fn *client_fn;    /* or NULL */
+	void *client_arg;
+	bool is_client_there; /* as client_fn was told */
 	uint64_t sessions, messages, refused;
 
 	pvio_done_fn *stop_done; /* somebody waits in stop */
@@ -152,7 +155,8 @@ void vfu_done(void *arg, int rc);
 /* Reply to the command under way.  @fd: borrowed, or -1. */
 void vfu_reply(struct vfu_session *s, const void *payload, size_t len, int fd);
 void vfu_reply_error(struct vfu_session *s, int rc);
-/* server.c: the session is gone. */
+/* server.c: the session is agreed on; it is gone. */
+void vfu_session_came(struct vfu *vfu);
 void vfu_session_gone(struct vfu *vfu);
 
 /* --- messages.c ----------------------------------------------------------- */
