@@ -27,6 +27,7 @@ library_sources += \
 	transports/pci/virtio-config.c \
 	transports/pci/virtio.c \
 	transports/pci/virtio.h \
+	transports/pci/window.c \
 	transports/registers/access.c \
 	transports/registers/access.h \
 	transports/registers/doorbells.c \

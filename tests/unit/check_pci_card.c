@@ -7,6 +7,7 @@
  *	BAR 2:	0x0  value: reads back; after a reset 7
  *		0x4  ring: any write fires vector 0; on any thread
  *		0x8  load: value = the 32 bits at the address that is written
+ *	BAR 4:	if a test wants it, a window over a file
  *
  * Control worker, host, driver and client are all on this thread.
  */
@@ -23,6 +24,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #define BAR	  2
@@ -31,6 +33,10 @@
 #define REG_RING  0x4
 #define REG_LOAD  0x8
 #define NO_VALUE  7
+
+#define WINDOW	      4
+#define WINDOW_BYTES  (1u << 20)
+#define WINDOW_OFFSET 8192 /* in its file */
 
 #define CFG_COMMAND  0x04
 #define CFG_BAR2     0x18
@@ -396,6 +402,139 @@ START_TEST(flr_resets_the_card_and_is_not_waited_for)
 }
 END_TEST
 
+/* --- a window ------------------------------------------------------------ */
+
+static int window_fd;
+static uint8_t *window; /* the file's mapping, from the window's start */
+
+static void window_open(void)
+{
+	const struct pci_card_window w = {
+		WINDOW, memfd_create("window", MFD_CLOEXEC), WINDOW_OFFSET,
+		WINDOW_BYTES,
+	};
+
+	window_fd = w.fd;
+	ck_assert_int_ge(window_fd, 0);
+	ck_assert_int_eq(ftruncate(window_fd, WINDOW_OFFSET + WINDOW_BYTES), 0);
+	window = mmap(NULL, WINDOW_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED,
+		      window_fd, WINDOW_OFFSET);
+	ck_assert(window != MAP_FAILED);
+	ck_assert_int_eq(pci_set_window(&card.pci, &w), 0);
+}
+
+static void window_close(void)
+{
+	munmap(window, WINDOW_BYTES);
+	close(window_fd);
+}
+
+START_TEST(window_is_a_bar_of_64_bits)
+{
+	ck_assert_uint_eq(pci_bar_size(&card.pci, WINDOW), 0);
+	window_open();
+	ck_assert_uint_eq(pci_bar_size(&card.pci, WINDOW), WINDOW_BYTES);
+	ck_assert_uint_eq(pci_bar_size(&card.pci, WINDOW + 1), 0);
+	ck_assert_uint_eq(cfg_read(0x20, 4), PCI_BAR_64 | PCI_BAR_PREFETCH);
+	cfg_write(0x20, 4, UINT32_MAX);
+	cfg_write(0x24, 4, UINT32_MAX);
+	ck_assert_uint_eq(cfg_read(0x20, 4), 0xfff00000 | PCI_BAR_64 |
+						     PCI_BAR_PREFETCH);
+	ck_assert_uint_eq(cfg_read(0x24, 4), UINT32_MAX);
+	/* A reset takes its address, and not the window. */
+	ck_assert(cfg_write(CFG_CONTROL, 2, FLR));
+	ck_assert_uint_eq(cfg_read(0x20, 4), PCI_BAR_64 | PCI_BAR_PREFETCH);
+	ck_assert_uint_eq(pci_bar_size(&card.pci, WINDOW), WINDOW_BYTES);
+	window_close();
+}
+END_TEST
+
+START_TEST(accesses_to_the_window_are_to_its_file)
+{
+	static const uint8_t pattern[] = { 1, 2, 3, 4, 5, 6, 7, 8, 9 };
+	uint8_t bytes[sizeof(pattern)];
+	bool is_done = false;
+	uint64_t wide;
+	size_t len;
+
+	window_open();
+	for (len = 1; len <= sizeof(pattern); len++) {
+		pci_bar_write(&card.pci, WINDOW, 64 * len, pattern, len,
+			      on_done, &is_done);
+		ck_assert(is_done);
+		ck_assert_mem_eq(window + 64 * len, pattern, len);
+		ck_assert_uint_eq(window[64 * len + len], 0);
+		pci_bar_read(&card.pci, WINDOW, 64 * len, bytes, len);
+		ck_assert_mem_eq(bytes, pattern, len);
+		pci_bar_read(&card.pci, WINDOW, 64 * len + 1, bytes, len);
+		ck_assert_mem_eq(bytes, window + 64 * len + 1, len);
+	}
+	/* What is not all inside is nowhere. */
+	window[WINDOW_BYTES - 1] = 0x5a;
+	pci_bar_read(&card.pci, WINDOW, WINDOW_BYTES - 4, &wide, 8);
+	ck_assert(wide == UINT64_MAX);
+	pci_bar_write(&card.pci, WINDOW, WINDOW_BYTES - 1, pattern, 2, on_done,
+		      &is_done);
+	pci_bar_write(&card.pci, WINDOW, UINT64_MAX, pattern, 2, on_done,
+		      &is_done);
+	ck_assert_uint_eq(window[WINDOW_BYTES - 1], 0x5a);
+	/* The card sees nothing of all that. */
+	ck_assert_uint_eq(card.writes, 0);
+	window_close();
+}
+END_TEST
+
+START_TEST(window_whose_file_shrinks_reads_as_zeros)
+{
+	uint64_t wide = 1;
+
+	window_open();
+	memset(window, 0xff, WINDOW_BYTES);
+	ck_assert_int_eq(ftruncate(window_fd, 0), 0);
+	pci_bar_read(&card.pci, WINDOW, 4096, &wide, sizeof(wide));
+	ck_assert_uint_eq(wide, 0);
+	window_close();
+}
+END_TEST
+
+START_TEST(window_that_makes_no_sense_is_refused)
+{
+	struct pci_card_window good = { WINDOW, -1, WINDOW_OFFSET,
+					WINDOW_BYTES }, bad;
+
+	window_open();
+	good.fd = window_fd;
+#define REFUSED(member, value)                                             \
+	do {                                                               \
+		bad = good;                                                \
+		bad.member = value;                                        \
+		ck_assert_int_lt(pci_set_window(&card.pci, &bad), 0);      \
+	} while (0)
+	REFUSED(bar, PCI_BAR_MSIX);
+	REFUSED(bar, BAR);
+	REFUSED(bar, BAR - 1);
+	REFUSED(bar, PVIO_PCI_NR_BARS - 1);
+	REFUSED(bar, UINT32_MAX);
+	REFUSED(bytes, 2048);
+	REFUSED(bytes, WINDOW_BYTES - 4096);
+	REFUSED(offset, 4097);
+	/* It ends behind its file. */
+	REFUSED(offset, WINDOW_OFFSET + 4096);
+	REFUSED(bytes, 1ULL << 63);
+	REFUSED(fd, -1);
+#undef REFUSED
+	ck_assert_uint_eq(pci_bar_size(&card.pci, WINDOW), WINDOW_BYTES);
+	/* None is one that does. */
+	ck_assert_int_eq(pci_set_window(
+				 &card.pci,
+				 &(struct pci_card_window){ .bytes = 0 }),
+			 0);
+	ck_assert_uint_eq(pci_bar_size(&card.pci, WINDOW), 0);
+	ck_assert_uint_eq(cfg_read(0x20, 4), 0);
+	window_close();
+}
+END_TEST
+
 /* --- a client ------------------------------------------------------------ */
 
 static char dir[] = "/tmp/pvio-card-XXXXXX", path[sizeof(dir) + 8];
@@ -591,6 +730,140 @@ START_TEST(vector_of_the_card_is_the_clients_eventfd)
 }
 END_TEST
 
+/* Ask for the window's region with so much room, and get an answer and a fd. */
+static void ask_window(uint32_t argsz, struct guest_vfu_reply *reply)
+{
+	struct vfu_region_info ask = { .argsz = argsz, .index = WINDOW };
+
+	ck_assert_int_eq(guest_vfu_ask(&client, VFU_GET_REGION_INFO, &ask,
+				       sizeof(ask), NULL, 0, reply),
+			 0);
+	ck_assert_uint_eq(reply->nr_fds, 1);
+	guest_vfu_close_fds(reply);
+	ck_assert_uint_eq(reply->region.size, WINDOW_BYTES);
+	ck_assert_uint_eq(reply->region.offset, WINDOW_OFFSET);
+	ck_assert_uint_eq(reply->region.cap_offset, sizeof(ask));
+	ck_assert_uint_eq(reply->region.flags,
+			  VFU_REGION_READABLE | VFU_REGION_WRITABLE |
+				  VFU_REGION_MAPPABLE | VFU_REGION_HAS_CAPS);
+}
+
+START_TEST(client_learns_of_the_window_whatever_room_it_has)
+{
+	struct vfu_sparse_area area;
+	struct guest_vfu_reply reply;
+	uint32_t room;
+
+	window_open();
+	serve();
+	ask_window(sizeof(struct vfu_region_info), &reply);
+	ck_assert_uint_eq(reply.size, sizeof(struct vfu_region_info));
+	room = reply.region.argsz;
+	ask_window(room - 1, &reply);
+	ck_assert_uint_eq(reply.size, sizeof(struct vfu_region_info));
+	ask_window(room, &reply);
+	ck_assert_uint_eq(reply.size, room);
+	memcpy(&area, reply.bytes + room - sizeof(area), sizeof(area));
+	ck_assert_uint_eq(area.offset, 0);
+	ck_assert_uint_eq(area.size, WINDOW_BYTES);
+	end();
+	window_close();
+}
+END_TEST
+
+START_TEST(client_maps_the_window_and_sees_what_others_write)
+{
+	struct guest_vfu_region region;
+	uint8_t *map, bytes[4000];
+
+	window_open();
+	serve();
+	ck_assert_int_eq(guest_vfu_region_info(&client, WINDOW, &region), 0);
+	ck_assert_uint_eq(region.nr_areas, 1);
+	ck_assert_uint_eq(region.area[0].size, WINDOW_BYTES);
+	map = mmap(NULL, WINDOW_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED,
+		   region.fd, (off_t)region.offset);
+	ck_assert(map != MAP_FAILED);
+	close(region.fd);
+	window[WINDOW_BYTES - 1] = 0x11;
+	ck_assert_uint_eq(map[WINDOW_BYTES - 1], 0x11);
+	map[0] = 0x22;
+	ck_assert_uint_eq(window[0], 0x22);
+	/* The same by messages, of which one can be long. */
+	client_write(WINDOW, 8, 0xfeedbeef);
+	ck_assert_mem_eq(map + 8, window + 8, 8);
+	ck_assert_uint_eq(client_read(WINDOW, 8), 0xfeedbeef);
+	memset(window + 4096, 0x33, sizeof(bytes));
+	ck_assert_int_eq(guest_vfu_read(&client, WINDOW, 4096, bytes,
+					sizeof(bytes)),
+			 0);
+	ck_assert_mem_eq(bytes, window + 4096, sizeof(bytes));
+	memset(bytes, 0x44, sizeof(bytes));
+	ck_assert_int_eq(guest_vfu_write(&client, WINDOW, 4097, bytes,
+					 sizeof(bytes)),
+			 0);
+	ck_assert_uint_eq(map[4096], 0x33);
+	ck_assert_mem_eq(map + 4097, bytes, sizeof(bytes));
+	munmap(map, WINDOW_BYTES);
+	end();
+	window_close();
+}
+END_TEST
+
+START_TEST(x04_access_beyond_the_window_is_refused)
+{
+	uint32_t word = 0;
+
+	window_open();
+	serve();
+	ck_assert_int_lt(guest_vfu_read(&client, WINDOW, WINDOW_BYTES - 3,
+					&word, 4),
+			 0);
+	ck_assert_int_lt(guest_vfu_write(&client, WINDOW, WINDOW_BYTES, &word,
+					 1),
+			 0);
+	ck_assert_int_lt(guest_vfu_write(&client, WINDOW, UINT64_MAX - 1,
+					 &word, 4),
+			 0);
+	ck_assert_int_lt(guest_vfu_read(&client, WINDOW + 1, 0, &word, 4), 0);
+	ck_assert_uint_eq(client_read(WINDOW, WINDOW_BYTES - 4), 0);
+	end();
+	window_close();
+}
+END_TEST
+
+/* Who watches the server's clients is told of those that have agreed. */
+static void on_client(void *arg, bool is_there)
+{
+	*(int *)arg += is_there ? 1 : 10;
+}
+
+START_TEST(client_that_comes_and_goes_is_told_of)
+{
+	int told = 0;
+
+	serve();
+	vfu_watch_clients(server, on_client, &told);
+	guest_vfu_close(&client);
+	ck_assert_int_eq(guest_vfu_connect(&client, path, worker), 0);
+	while (pvio_worker_step(worker))
+		;
+	/* The one before came before anybody watched. */
+	ck_assert_int_eq(told, 10);
+	ck_assert_int_eq(guest_vfu_version(&client, NULL), 0);
+	ck_assert_int_eq(told, 11);
+	stop();
+	ck_assert_int_eq(told, 21);
+	ck_assert_int_eq(vfu_start(server), 0);
+	/* One that does not agree never was a client. */
+	guest_vfu_close(&client);
+	ck_assert_int_eq(guest_vfu_connect(&client, path, worker), 0);
+	ck_assert_int_lt(guest_vfu_reset(&client), 0);
+	end();
+	ck_assert_int_eq(told, 21);
+}
+END_TEST
+
 /* Of a page of doorbells that the card does not have. */
 START_TEST(doorbells_that_are_none_cannot_be_polled)
 {
@@ -609,9 +882,17 @@ CHECK_MAIN("pci-card", setup, teardown, function_is_what_its_card_says,
 	   card_works_while_it_is_bus_master_with_power,
 	   card_that_cannot_be_quiet_is_broken,
 	   flr_resets_the_card_and_is_not_waited_for,
+	   window_is_a_bar_of_64_bits,
+	   accesses_to_the_window_are_to_its_file,
+	   window_whose_file_shrinks_reads_as_zeros,
+	   window_that_makes_no_sense_is_refused,
 	   client_finds_what_the_function_has,
 	   client_reaches_registers_and_configuration,
 	   memory_of_the_client_is_the_cards,
 	   memory_that_is_not_shared_is_explained,
 	   vector_of_the_card_is_the_clients_eventfd,
+	   client_learns_of_the_window_whatever_room_it_has,
+	   client_maps_the_window_and_sees_what_others_write,
+	   x04_access_beyond_the_window_is_refused,
+	   client_that_comes_and_goes_is_told_of,
 	   doorbells_that_are_none_cannot_be_polled)

@@ -5,7 +5,8 @@
  *	   config.c, msix.c                     a card
  *	   what any function has                registers in one BAR,
  *	   ids, command, BARs, MSI-X,  <----->  vendor capabilities,
- *	   power, FLR                           whatever touches memory
+ *	   power, FLR                           whatever touches memory;
+ *	                                        perhaps a window
  *
  * A card is a struct with its struct pvio_pci in it, by which it is called.
  * A virtio device is one (virtio.h).
@@ -32,6 +33,17 @@ struct pci_card_id {
 	uint32_t class; /* 24 bits */
 	uint8_t revision;
 	bool has_intx; /* pin A; the card raises @intx of the function */
+};
+
+/*
+ * A BAR that is a range of a file: the guest and whoever else has the file
+ * share it.  64-bit, prefetchable; it takes the BAR's number and the next.
+ */
+struct pci_card_window {
+	unsigned int bar; /* neither that of MSI-X nor the registers' */
+	int fd;		  /* borrowed (outlives the function); writable */
+	uint64_t offset;  /* of its first byte; page-aligned */
+	uint64_t bytes;	  /* a power of two, a page or more; 0: no window */
 };
 
 /* The most that missed() tells of one write. */

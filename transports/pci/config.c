@@ -106,6 +106,9 @@ static void config_put_header(struct pvio_pci *pci)
 	if (pci->msix.nr > 0)
 		config_put_bar(pci, PCI_BAR_MSIX, 0);
 	config_put_bar(pci, pci->ops->bar, pci->ops->bar_flags);
+	if (pci->window.bytes > 0)
+		config_put_bar(pci, pci->window.bar,
+			       PCI_BAR_64 | PCI_BAR_PREFETCH);
 	pci_put16(config, CONFIG_SUBSYSTEM_VENDOR, id->subsystem_vendor);
 	pci_put16(config, CONFIG_SUBSYSTEM, id->subsystem);
 	pci->mask[CONFIG_LINE] = 0xff;
@@ -193,7 +196,7 @@ static void config_tell_bar(struct pvio_pci *pci, unsigned int bar)
 	bool is_enabled = config_is_powered(pci) &&
 			  (pci_get16(config, CONFIG_COMMAND) & COMMAND_MEMORY);
 
-	/* Without vectors there is no MSI-X, nor a BAR of it. */
+	/* There may be no MSI-X, nor a window. */
 	if (pci_bar_size(pci, bar) == 0)
 		return;
 	if (config[at] & PCI_BAR_64)
@@ -211,6 +214,7 @@ static void config_tell_bars(struct pvio_pci *pci)
 {
 	config_tell_bar(pci, PCI_BAR_MSIX);
 	config_tell_bar(pci, pci->ops->bar);
+	config_tell_bar(pci, pci->window.bar);
 }
 
 /* Interrupts, as the registers say now. */

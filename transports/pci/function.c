@@ -8,6 +8,7 @@
 #include "pci.h"
 
 #include "core/barrier.h"
+#include "core/memory.h"
 
 #include <stdio.h>
 
@@ -17,7 +18,9 @@ uint64_t pci_bar_size(const struct pvio_pci *pci, unsigned int bar)
 {
 	if (bar == PCI_BAR_MSIX)
 		return pvio_msix_bar_size(&pci->msix);
-	return bar == pci->ops->bar ? pci->ops->bar_bytes : 0;
+	if (bar == pci->ops->bar)
+		return pci->ops->bar_bytes;
+	return bar == pci->window.bar ? pci->window.bytes : 0;
 }
 
 static bool bar_answers(const struct pvio_pci *pci, unsigned int bar,
@@ -56,6 +59,8 @@ void pci_bar_read(struct pvio_pci *pci, unsigned int bar, uint64_t offset,
 		return;
 	if (bar == PCI_BAR_MSIX)
 		pvio_msix_read(&pci->msix, offset, buf, len);
+	else if (bar == pci->window.bar)
+		pci_window_read(pci, offset, buf, len);
 	else if (!pci_bar_read_fast(pci, bar, offset, buf, len))
 		pci->ops->read(pci, offset, buf, len);
 }
@@ -65,11 +70,14 @@ void pci_bar_write(struct pvio_pci *pci, unsigned int bar, uint64_t offset,
 {
 	if (bar_answers(pci, bar, offset, len) &&
 	    !pci_bar_write_fast(pci, bar, offset, buf, len)) {
-		if (bar != PCI_BAR_MSIX) {
+		if (bar == pci->ops->bar) {
 			pci->ops->write(pci, offset, buf, len, done, arg);
 			return;
 		}
-		pvio_msix_write(&pci->msix, offset, buf, len);
+		if (bar == PCI_BAR_MSIX)
+			pvio_msix_write(&pci->msix, offset, buf, len);
+		else
+			pci_window_write(pci, offset, buf, len);
 	}
 	done(arg, 0);
 }
@@ -117,6 +125,7 @@ int pci_init(struct pvio_pci *pci, const struct pci_card_ops *ops,
 
 void pci_fini(struct pvio_pci *pci)
 {
+	pvio_mapping_put(pci->window_mapping);
 	pvio_line_fini(&pci->intx);
 	pvio_msix_fini(&pci->msix);
 }

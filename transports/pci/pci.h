@@ -5,6 +5,7 @@
  *	function.c	life, BARs
  *	config.c	configuration space: masks, capabilities, power, FLR
  *	msix.c		MSI-X: table, pending bits, delivery
+ *	window.c	a BAR that is a range of a file
  *	card.h		what is behind it
  *	virtio.h	a virtio device behind it
  *	pci.c		the transport: a virtio device by the API of pvio/pci.h
@@ -57,6 +58,8 @@ struct pvio_pci {
 	struct pvio_line intx;
 	struct pvio_pci_host host;
 	void *host_arg;
+	struct pci_card_window window;
+	struct pvio_mapping *window_mapping; /* reference, or NULL */
 	uint8_t config[PCI_CONFIG_BYTES]; /* as the guest reads it */
 	uint8_t mask[PCI_CONFIG_BYTES];	  /* bits the guest may write */
 
@@ -90,6 +93,13 @@ int pci_init(struct pvio_pci *pci, const struct pci_card_ops *ops,
 	     const struct pci_card_id *id, const char *name,
 	     struct pvio_worker *control, unsigned int nr_vectors);
 void pci_fini(struct pvio_pci *pci);
+/*
+ * Give it a window, or another in its place, or none.  Only while nobody is
+ * shown the function, and it is as after a reset: the BAR is there from the
+ * beginning.  -EINVAL: it makes no sense, or is not all in the file; or what
+ * pvio_mapping_create() says.
+ */
+int pci_set_window(struct pvio_pci *pci, const struct pci_card_window *window);
 
 void pci_bar_read(struct pvio_pci *pci, unsigned int bar, uint64_t offset,
 		  void *buf, size_t len);
@@ -103,6 +113,14 @@ bool pci_bar_read_fast(struct pvio_pci *pci, unsigned int bar, uint64_t offset,
 uint64_t pci_bar_size(const struct pvio_pci *pci, unsigned int bar);
 /* Facts for the stats, as JSON members. */
 void pci_describe(struct pvio_pci *pci, char *text, size_t size);
+
+/* --- window.c ------------------------------------------------------------- */
+
+/* The bytes are in the window. */
+void pci_window_read(const struct pvio_pci *pci, uint64_t offset, void *buf,
+		     size_t len);
+void pci_window_write(struct pvio_pci *pci, uint64_t offset, const void *buf,
+		      size_t len);
 
 /* --- config.c ------------------------------------------------------------- */
 

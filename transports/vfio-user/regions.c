@@ -6,6 +6,7 @@
  *	           shows the guest its own; it may read the pending bits
  *	region n   the card's registers; the page of its doorbells can be mapped
  *	           when those are polled, and nothing can otherwise
+ *	region m   the card's window, if it has one: all of it can be mapped
  *	region 7   configuration space, 4096 bytes.  The client emulates some of
  *	           it, and forwards what is written there too
  *
@@ -33,9 +34,9 @@ static uint64_t region_size(const struct vfu *vfu, uint32_t index)
  * at even where there is none yet.
  */
 static void region_reply_mappable(struct vfu_session *s, uint32_t argsz,
-				  const struct vfu_region_info *info)
+				  const struct vfu_region_info *info,
+				  struct vfu_sparse_area area, int fd)
 {
-	const struct pci_card_ops *card = s->vfu->pci->ops;
 	struct {
 		struct vfu_region_info info;
 		/* struct vfu_sparse_mmap, with one area */
@@ -49,14 +50,34 @@ static void region_reply_mappable(struct vfu_session *s, uint32_t argsz,
 			.version = VFU_CAP_SPARSE_MMAP_VERSION,
 		},
 		.nr_areas = 1,
-		.area = { card->doorbell_offset, card->doorbell_bytes },
+		.area = area,
 	};
 	size_t len = argsz < sizeof(reply) ? sizeof(reply.info) : sizeof(reply);
 
 	reply.info.argsz = sizeof(reply);
 	reply.info.flags |= VFU_REGION_MAPPABLE | VFU_REGION_HAS_CAPS;
 	reply.info.cap_offset = sizeof(reply.info);
-	vfu_reply(s, &reply, len, s->vfu->doorbell_fd);
+	vfu_reply(s, &reply, len, fd);
+}
+
+static void region_reply(struct vfu_session *s, uint32_t argsz,
+			 struct vfu_region_info *info)
+{
+	const struct pvio_pci *pci = s->vfu->pci;
+	const struct vfu_sparse_area doorbells = {
+		pci->ops->doorbell_offset, pci->ops->doorbell_bytes
+	};
+	const struct vfu_sparse_area window = { 0, pci->window.bytes };
+
+	if (info->index == pci->ops->bar && s->vfu->doorbell_fd >= 0) {
+		region_reply_mappable(s, argsz, info, doorbells,
+				      s->vfu->doorbell_fd);
+	} else if (info->index == pci->window.bar && window.size > 0) {
+		info->offset = pci->window.offset;
+		region_reply_mappable(s, argsz, info, window, pci->window.fd);
+	} else {
+		vfu_reply(s, info, sizeof(*info), -1);
+	}
 }
 
 int vfu_get_region_info(struct vfu_session *s, struct vfu_message *msg)
@@ -76,10 +97,7 @@ int vfu_get_region_info(struct vfu_session *s, struct vfu_message *msg)
 	};
 	if (info.size > 0)
 		info.flags = VFU_REGION_READABLE | VFU_REGION_WRITABLE;
-	if (info.index == s->vfu->pci->ops->bar && s->vfu->doorbell_fd >= 0)
-		region_reply_mappable(s, argsz, &info);
-	else
-		vfu_reply(s, &info, sizeof(info), -1);
+	region_reply(s, argsz, &info);
 	return VFU_REPLIED;
 }
 
