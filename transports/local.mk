@@ -71,6 +71,7 @@ library_sources += \
 	transports/vhost-pci/broker/relay-messages.c \
 	transports/vhost-pci/broker/relay.c \
 	transports/vhost-pci/broker/relay.h \
+	transports/vhost-pci/broker/vfio-user.c \
 	transports/vhost-pci/channel.c \
 	transports/vhost-pci/channel.h \
 	transports/vhost-pci/port.c \

@@ -75,6 +75,17 @@
 #define WINDOW_INFLIGHT_OFFSET	65536
 #define WINDOW_INFLIGHT_BYTES	(WINDOW_PORT_BYTES - WINDOW_INFLIGHT_OFFSET)
 
+/*
+ * The function that the carrier "vfio-user" shows: BARs, and registers, which
+ * are laid out like those of ivshmem.
+ */
+#define WINDOW_PCI_VENDOR    0x1234
+#define WINDOW_PCI_DEVICE    0x7077
+#define WINDOW_PCI_REGISTERS 1
+#define WINDOW_PCI_MEMORY    2 /* and 3: 64 bits */
+#define WINDOW_REG_POSITION  0x08
+#define WINDOW_REG_DOORBELL  0x0c
+
 /* The host's half of the header, and the appliance's. */
 struct window_header {
 	uint64_t magic; /* last to be written */

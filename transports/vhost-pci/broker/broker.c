@@ -33,6 +33,7 @@
 
 static const struct carrier_ops *const carriers[] = {
 	&carrier_ivshmem_ops,
+	&carrier_vfio_user_ops,
 };
 
 static const struct broker_port_ops *const windows[] = {
