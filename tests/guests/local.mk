@@ -17,6 +17,7 @@ guest_tests = \
 	tests/guests/vfio-user-net.sh \
 	tests/guests/smccc.sh \
 	tests/guests/tinyvmm-linux.sh \
+	tests/guests/window.sh \
 	tests/libvirt/libvirt.sh \
 	$(NULL)
 
@@ -52,9 +53,11 @@ EXTRA_DIST += \
 if GUEST_TESTS
 TESTS += $(guest_tests)
 check_PROGRAMS += tests/guests/blktool tests/guests/nettool
+check_PROGRAMS += tests/guests/window-host tests/guests/windowtool
 check_LTLIBRARIES += tests/guests/uml-xstate.la
 
 guest-test-tools: tests/guests/blktool tests/guests/nettool \
+	tests/guests/window-host tests/guests/windowtool \
 	tests/guests/uml-xstate.la
 .PHONY: guest-test-tools
 endif
@@ -73,6 +76,19 @@ tests_guests_nettool_SOURCES = \
 	tests/guests/stream.h \
 	$(NULL)
 tests_guests_nettool_LDFLAGS = -all-static
+
+tests_guests_window_host_SOURCES = \
+	tests/guests/window-host.c \
+	tests/guests/window-test.h \
+	$(NULL)
+tests_guests_window_host_CPPFLAGS = $(test_cppflags)
+tests_guests_window_host_LDADD = $(test_libs)
+
+tests_guests_windowtool_SOURCES = \
+	tests/guests/windowtool.c \
+	tests/guests/window-test.h \
+	$(NULL)
+tests_guests_windowtool_LDFLAGS = -all-static
 
 # Loaded into linux.uml: see the file.
 tests_guests_uml_xstate_la_SOURCES = tests/guests/uml-xstate.c
