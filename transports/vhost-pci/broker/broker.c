@@ -192,6 +192,7 @@ static void broker_run_look(struct pvio_job *job)
 }
 
 static void broker_run_tell(struct pvio_job *job);
+static void broker_run_stop(struct pvio_job *job);
 
 int broker_create(const char *name, struct pvio_config *cfg,
 		  struct pvio_worker *control,
@@ -210,6 +211,7 @@ int broker_create(const char *name, struct pvio_config *cfg,
 	b->memory.fd = b->control_fd = b->interrupt_fd = -1;
 	pvio_job_init(&b->look_job, broker_run_look);
 	pvio_job_init(&b->tell_job, broker_run_tell);
+	pvio_job_init(&b->stop_job, broker_run_stop);
 	b->name = strdup(name);
 	b->workers = calloc(nr_workers, sizeof(*b->workers));
 	if (b->name && b->workers) {
@@ -420,18 +422,28 @@ static void broker_carrier_stopped(void *arg, int rc)
 	broker_stopped(broker);
 }
 
-static void broker_port_stopped(void *arg, int rc)
+static void broker_run_stop(struct pvio_job *job)
 {
-	struct broker *broker = arg;
+	struct broker *broker = pvio_container_of(job, struct broker, stop_job);
 
-	(void)rc;
-	if (--broker->nr_stopping > 0)
-		return;
 	if (broker->is_carrier_started)
 		broker->carrier_ops->stop(broker->carrier,
 					  broker_carrier_stopped, broker);
 	else
 		broker_stopped(broker);
+}
+
+/*
+ * Not from here: the port may have been closed by who looks at the control area,
+ * or as the appliance left, and whoever called goes on with that.
+ */
+static void broker_port_stopped(void *arg, int rc)
+{
+	struct broker *broker = arg;
+
+	(void)rc;
+	if (--broker->nr_stopping == 0)
+		pvio_worker_schedule(broker->control, &broker->stop_job);
 }
 
 static void broker_stop(void *arg, pvio_done_fn *done, void *done_arg)

@@ -200,6 +200,7 @@ struct broker {
 	uint64_t beat_ns;
 	struct pvio_job look_job; /* the control area is to be looked at */
 	struct pvio_job tell_job; /* the appliance is to be told */
+	struct pvio_job stop_job; /* the ports have stopped */
 	unsigned int tokens;	  /* of looks that its doorbell may cause */
 	uint64_t tokens_ns;
 	struct event *beat_event;  /* owned */
