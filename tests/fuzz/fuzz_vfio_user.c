@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * fuzz_vfio_user.c - a client that says anything, to a disk or a network card
+ * fuzz_vfio_user.c - a client that says anything, to a disk, a network card, or
+ * the broker of a window
  *
  * The input is a script of the other side: messages and raw bytes, each with
  * descriptors of any kind, writes to guest memory, kicks, reconnections.  The
@@ -9,7 +10,7 @@
  * device was given must be closed again, every file unmapped.
  *
  * The first byte says which device: bit 0 the network card, bit 1 doorbells
- * that are polled, bit 2 without the handshake.  Then:
+ * that are polled, bit 2 without the handshake, bit 3 the window.  Then:
  *
  *	'M' command flags nr_fds kind... size16 bytes...   a message
  *	'R' nr_fds kind... size8 bytes...                  bytes as they are
@@ -21,15 +22,30 @@
  *	'W' offset24 size8 bytes...                        guest memory
  *	'Q' queue8                                         a queue by the book
  *	'X'                                                hang up, connect
+ *
+ * and for the window, whose broker has one port:
+ *
+ *	'C' port8 offset16 size8 bytes...                  in the control area
+ *	'K' slot16 kind                                    a kick's eventfd
+ *	'N' slot16 kind                                    a call's eventfd
+ *	'T'                                                B writes to its eventfd
+ *
+ * B's eventfds are not those that a client has: who makes an interrupt of A a
+ * kick of its own has one for ever, and the worker no rest.
  */
 #include "tests/fuzz/fuzz_socket.h"
 
+#include "core/config.h"
 #include "core/virtio.h"
 #include "guest/vfio-user.h"
+#include "transports/vhost-pci/broker/broker.h"
 
 #include <linux/virtio_pci.h>
 
 #define NR_DEVICES 4
+#define WINDOW	   NR_DEVICES
+
+#define WINDOW_BYTES (4u << 20)
 
 enum own_kind {
 	KIND_READ_ONLY = KIND_OWN,
@@ -37,7 +53,11 @@ enum own_kind {
 };
 
 static struct pvio_device *devs[NR_DEVICES];
-static char paths[NR_DEVICES][64];
+static struct broker *broker;
+static struct pvio_config_file *broker_config;
+static uint8_t *window;
+static int b_event[2]; /* nonblocking, blocking */
+static char paths[NR_DEVICES + 1][64];
 static unsigned int current;
 static bool wants_handshake;
 static struct guest_vfu vfu = { .fd = -1 };
@@ -48,6 +68,9 @@ static void fuzz_remove_sockets(void)
 
 	for (i = 0; i < NR_DEVICES; i++)
 		pvio_device_destroy(devs[i]);
+	broker_destroy(broker);
+	pvio_config_close(broker_config);
+	munmap(window, WINDOW_BYTES);
 	pvio_worker_destroy(worker);
 }
 
@@ -72,6 +95,37 @@ static void fuzz_serve(unsigned int i)
 	devs[i] = fuzz_open_device(name, config);
 }
 
+static void fuzz_serve_window(void)
+{
+	char config[512], file[64];
+	int fd;
+
+	snprintf(paths[WINDOW], sizeof(paths[WINDOW]),
+		 "/tmp/pvio-fuzz-%d-w.sock", (int)getpid());
+	snprintf(file, sizeof(file), "/tmp/pvio-fuzz-%d.window", (int)getpid());
+	fd = open(file, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	fuzz_require(fd >= 0 && ftruncate(fd, WINDOW_BYTES) == 0, "window");
+	window = mmap(NULL, WINDOW_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED,
+		      fd, 0);
+	fuzz_require(window != MAP_FAILED, "mmap");
+	close(fd);
+	snprintf(config, sizeof(config),
+		 "carrier = \"vfio-user\"; socket = \"%s\"; vectors = 4; "
+		 "window = \"ram\"; file = \"%s\"; "
+		 "ports = ( { name = \"p\"; "
+		 "socket = \"/tmp/pvio-fuzz-%d-p.sock\"; } );",
+		 paths[WINDOW], file, (int)getpid());
+	fuzz_require(pvio_config_parse("fuzz", config, &broker_config) == 0 &&
+			     broker_create("w",
+					   pvio_config_root(broker_config),
+					   worker, &worker, 1, &broker) == 0 &&
+			     broker_start(broker) == 0,
+		     "broker");
+	unlink(file);
+	b_event[0] = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	b_event[1] = eventfd(0, EFD_CLOEXEC);
+}
+
 static void fuzz_open(void)
 {
 	char path[64];
@@ -80,6 +134,7 @@ static void fuzz_open(void)
 	fuzz_open_worker();
 	for (i = 0; i < NR_DEVICES; i++)
 		fuzz_serve(i);
+	fuzz_serve_window();
 	atexit(fuzz_remove_sockets);
 	fuzz_open_kinds(NR_KINDS);
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", kinds[KIND_RAM]);
@@ -226,9 +281,66 @@ static void fuzz_start_queue(struct script *s)
 	fuzz_common(VIRTIO_PCI_COMMON_STATUS, 15, 1);
 }
 
+/* --- of the window -------------------------------------------------------- */
+
+static void fuzz_control_area(struct script *s)
+{
+	uint64_t area = take(s, 1) & 7, offset = take(s, 2);
+	size_t size = take(s, 1);
+	const uint8_t *bytes = take_bytes(s, &size);
+
+	guest_vfu_post(&vfu, WINDOW_PCI_MEMORY,
+		       window_control_offset(WINDOW_BYTES) +
+			       area * WINDOW_PORT_BYTES + offset,
+		       bytes, size);
+}
+
+static void fuzz_number(void *arg, int rc)
+{
+	fuzz_require(rc == *(int *)arg || rc < 0, "another number");
+}
+
+static void fuzz_signal(struct script *s, bool is_kick)
+{
+	uint32_t slot = take(s, 2), number = UINT32_MAX;
+	unsigned int kind = take(s, 1) % NR_KINDS;
+	int fd = kinds[kind], wanted = (int)slot;
+
+	if (kind == KIND_EVENT || kind == KIND_EVENT_BLOCKING)
+		fd = b_event[kind - KIND_EVENT];
+	if (!is_kick)
+		broker->carrier_ops->call(broker->carrier, slot, fd,
+					  fuzz_number, &wanted);
+	else if (broker->carrier_ops->kick(broker->carrier, slot, fd,
+					   &number) == 0 &&
+		 fd >= 0)
+		fuzz_require(number < 4, "no such vector");
+}
+
+static void fuzz_write_event(void)
+{
+	const uint64_t one = 1;
+
+	/* Its counter may be full. */
+	if (write(b_event[0], &one, sizeof(one)) < 0)
+		return;
+}
+
+static void fuzz_act_on_window(uint32_t action, struct script *s)
+{
+	if (action == 'C')
+		fuzz_control_area(s);
+	else if (action == 'T')
+		fuzz_write_event();
+	else
+		fuzz_signal(s, action == 'K');
+}
+
 static void fuzz_act(struct script *s)
 {
-	switch (take(s, 1)) {
+	uint32_t action = take(s, 1);
+
+	switch (action) {
 	case 'M':
 		fuzz_message(s);
 		break;
@@ -258,6 +370,13 @@ static void fuzz_act(struct script *s)
 		break;
 	case 'X':
 		fuzz_connect();
+		break;
+	case 'C':
+	case 'K':
+	case 'N':
+	case 'T':
+		if (current == WINDOW)
+			fuzz_act_on_window(action, s);
 		break;
 	default:
 		return;
@@ -291,7 +410,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		fuzz_open();
 	memset(ram, 0, 65536);
 	which = take(&s, 1);
-	current = which & 3;
+	memset(window + window_port_offset(WINDOW_BYTES, 0), 0,
+	       WINDOW_INFLIGHT_OFFSET);
+	current = which & 8 ? WINDOW : which & 3;
 	wants_handshake = !(which & 4);
 	lowest = fuzz_lowest_fd();
 	fuzz_connect();
