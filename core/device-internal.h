@@ -150,11 +150,6 @@ struct pvio_device {
 	struct pvio_log_limit log_limit;
 };
 
-/*
- * device.c: free whatever of @dev has been made; no queue has run, or all are
- * fenced.
- */
-void pvio_device_free(struct pvio_device *dev);
 /* device-queue.c */
 void pvio_device_queue_init(struct pvio_device *dev, unsigned int index);
 void pvio_device_queue_fini(struct pvio_device *dev, unsigned int index);

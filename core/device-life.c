@@ -14,19 +14,24 @@
  * tells that it is done.
  */
 #include "device-internal.h"
+#include "device-own.h"
 
 #include <errno.h>
 
-static void start_begin(void *arg, pvio_done_fn *done, void *done_arg)
+int pvio_device_start_here(struct pvio_device *dev)
 {
-	struct pvio_device *dev = arg;
 	int rc = -EBUSY;
 
 	if (!dev->is_started)
 		rc = dev->transport_ops->start(dev->transport);
 	if (rc == 0)
 		dev->is_started = true;
-	done(done_arg, rc);
+	return rc;
+}
+
+static void start_begin(void *arg, pvio_done_fn *done, void *done_arg)
+{
+	done(done_arg, pvio_device_start_here(arg));
 }
 
 int pvio_device_start(struct pvio_device *dev)
@@ -75,23 +80,17 @@ void pvio_device_wait(struct pvio_device *dev, const bool *flag)
 
 /* --- stop, destroy --------------------------------------------------------- */
 
-struct device_stop {
-	struct pvio_device *dev;
-	pvio_done_fn *done;
-	void *arg;
-	struct pvio_device_waiter waiter;
-};
-
-static void stop_reset(struct device_stop *stop);
+static void stop_reset(struct pvio_device_stop *stop);
 
 static void stop_reset_again(struct pvio_device_waiter *waiter)
 {
-	stop_reset(pvio_container_of(waiter, struct device_stop, waiter));
+	stop_reset(
+		pvio_container_of(waiter, struct pvio_device_stop, waiter));
 }
 
 static void stop_is_reset(void *arg, int rc)
 {
-	struct device_stop *stop = arg;
+	struct pvio_device_stop *stop = arg;
 
 	/* Resets that others asked for may be all it can remember. */
 	if (rc == -EBUSY && pvio_device_await(stop->dev, &stop->waiter))
@@ -99,39 +98,43 @@ static void stop_is_reset(void *arg, int rc)
 	pvio_device_fence(stop->dev, stop->done, stop->arg);
 }
 
-static void stop_reset(struct device_stop *stop)
+static void stop_reset(struct pvio_device_stop *stop)
 {
 	pvio_device_reset(stop->dev, stop_is_reset, stop);
 }
 
 static void stop_let_go(void *arg, int rc)
 {
-	struct device_stop *stop = arg;
+	struct pvio_device_stop *stop = arg;
 
 	(void)rc;
 	stop->dev->is_started = false;
 	stop_reset(stop);
 }
 
-static void stop_begin(void *arg, pvio_done_fn *done, void *done_arg)
+void pvio_device_stop_begin(struct pvio_device_stop *stop)
 {
-	struct device_stop *stop = arg;
 	struct pvio_device *dev = stop->dev;
 
-	stop->done = done;
-	stop->arg = done_arg;
+	stop->waiter.fn = stop_reset_again;
 	if (dev->is_started)
 		dev->transport_ops->stop(dev->transport, stop_let_go, stop);
 	else
 		stop_reset(stop);
 }
 
+static void stop_begin(void *arg, pvio_done_fn *done, void *done_arg)
+{
+	struct pvio_device_stop *stop = arg;
+
+	stop->done = done;
+	stop->arg = done_arg;
+	pvio_device_stop_begin(stop);
+}
+
 void pvio_device_stop(struct pvio_device *dev)
 {
-	struct device_stop stop = {
-		.dev = dev,
-		.waiter.fn = stop_reset_again,
-	};
+	struct pvio_device_stop stop = { .dev = dev };
 
 	(void)pvio_device_call(dev, stop_begin, &stop);
 }

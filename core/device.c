@@ -23,6 +23,7 @@
  * anywhere, so that destroy may free.
  */
 #include "device-internal.h"
+#include "device-own.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -77,7 +78,7 @@ void pvio_device_poll_always(struct pvio_device *dev)
 		pvio_worker_set_poll(dev->workers[i], UINT_MAX);
 }
 
-static int device_create_model(struct pvio_device *dev, struct pvio_config *cfg)
+static int device_find_model(struct pvio_device *dev, struct pvio_config *cfg)
 {
 	const char *name;
 	int rc;
@@ -88,14 +89,29 @@ static int device_create_model(struct pvio_device *dev, struct pvio_config *cfg)
 	dev->model_ops = pvio_plugin_find(PVIO_PLUGIN_model, name);
 	if (!dev->model_ops)
 		return pvio_config_error(cfg, "model", "no model \"%s\"", name);
+	return 0;
+}
 
+/* dev->model_ops is set, or the configuration says which. */
+static int device_create_model(struct pvio_device *dev, struct pvio_config *cfg,
+			       void *arg)
+{
+	int rc = 0;
+
+	if (!dev->model_ops)
+		rc = device_find_model(dev, cfg);
+	if (rc < 0)
+		return rc;
 	rc = device_read_keys(dev, cfg);
 	if (rc < 0)
 		return rc;
 	dev->config = calloc(1, dev->model_ops->config_size + 1u);
 	if (!dev->config)
 		return -ENOMEM;
-	return dev->model_ops->create(dev, cfg, &dev->model);
+	rc = dev->model_ops->create(dev, cfg, &arg);
+	if (rc == 0)
+		dev->model = arg;
+	return rc;
 }
 
 static int device_create_queues(struct pvio_device *dev)
@@ -157,6 +173,8 @@ void pvio_device_free(struct pvio_device *dev)
 struct device_plan {
 	const char *name;
 	struct pvio_config *cfg;
+	const struct pvio_model_ops *model_ops; /* NULL: the configuration's */
+	void *model_arg;
 	struct pvio_worker *control;
 	struct pvio_worker *const *workers;
 	unsigned int nr_workers;
@@ -173,6 +191,7 @@ static int device_build(const struct device_plan *plan)
 	if (!dev)
 		return -ENOMEM;
 	dev->control = plan->control;
+	dev->model_ops = plan->model_ops;
 	pvio_device_break_init(dev);
 	pvio_list_init(&dev->awaiting);
 
@@ -188,7 +207,7 @@ static int device_build(const struct device_plan *plan)
 	rc = pvio_map_create(NULL, 0, &dev->map);
 	if (rc < 0)
 		goto free_dev;
-	rc = device_create_model(dev, cfg);
+	rc = device_create_model(dev, cfg, plan->model_arg);
 	if (rc < 0)
 		goto free_dev;
 	rc = device_create_queues(dev);
@@ -222,6 +241,28 @@ int pvio_device_create_from(const char *name, struct pvio_config *cfg,
 	struct device_plan plan = {
 		.name = name,
 		.cfg = cfg,
+		.control = control,
+		.workers = workers,
+		.nr_workers = nr_workers,
+		.dev = dev,
+	};
+
+	if (nr_workers == 0)
+		return -EINVAL;
+	return pvio_control_call(control, create_begin, &plan);
+}
+
+int pvio_device_create_own(const char *name, struct pvio_config *cfg,
+			   const struct pvio_model_ops *ops, void *arg,
+			   struct pvio_worker *control,
+			   struct pvio_worker *const workers[],
+			   unsigned int nr_workers, struct pvio_device **dev)
+{
+	struct device_plan plan = {
+		.name = name,
+		.cfg = cfg,
+		.model_ops = ops,
+		.model_arg = arg,
 		.control = control,
 		.workers = workers,
 		.nr_workers = nr_workers,

@@ -15,6 +15,7 @@ library_sources += \
 	core/device-memory.c \
 	core/device-notify.c \
 	core/device-operation.c \
+	core/device-own.h \
 	core/device-queue.c \
 	core/device-stats.c \
 	core/device-status.c \
