@@ -60,6 +60,8 @@ library_sources += \
 	transports/vhost-pci/access-ivshmem.c \
 	transports/vhost-pci/access-vfio.c \
 	transports/vhost-pci/broker/appliance.c \
+	transports/vhost-pci/broker/arena.c \
+	transports/vhost-pci/broker/arena.h \
 	transports/vhost-pci/broker/broker.c \
 	transports/vhost-pci/broker/broker.h \
 	transports/vhost-pci/broker/carrier.h \
@@ -72,6 +74,8 @@ library_sources += \
 	transports/vhost-pci/broker/relay.c \
 	transports/vhost-pci/broker/relay.h \
 	transports/vhost-pci/broker/vfio-user.c \
+	transports/vhost-pci/broker/shadow.c \
+	transports/vhost-pci/broker/shadow.h \
 	transports/vhost-pci/channel.c \
 	transports/vhost-pci/channel.h \
 	transports/vhost-pci/port.c \
