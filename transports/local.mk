@@ -62,6 +62,12 @@ library_sources += \
 	transports/vhost-pci/broker/appliance.c \
 	transports/vhost-pci/broker/arena.c \
 	transports/vhost-pci/broker/arena.h \
+	transports/vhost-pci/broker/bounce-model.c \
+	transports/vhost-pci/broker/bounce-queue.c \
+	transports/vhost-pci/broker/bounce-ring.c \
+	transports/vhost-pci/broker/bounce-session.c \
+	transports/vhost-pci/broker/bounce.c \
+	transports/vhost-pci/broker/bounce.h \
 	transports/vhost-pci/broker/broker.c \
 	transports/vhost-pci/broker/broker.h \
 	transports/vhost-pci/broker/carrier.h \

@@ -37,6 +37,7 @@ static const struct carrier_ops *const carriers[] = {
 };
 
 static const struct broker_port_ops *const windows[] = {
+	&broker_bounce_ops,
 	&broker_relay_ops,
 };
 
