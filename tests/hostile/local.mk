@@ -21,6 +21,12 @@ tests_hostile_check_broker_SOURCES = tests/hostile/check_broker.c $(broker_rig)
 tests_hostile_check_broker_CPPFLAGS = $(test_cppflags)
 tests_hostile_check_broker_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_hostile_check_broker_LDADD = $(test_libs)
+check_PROGRAMS += tests/hostile/check_bounce
+TESTS += tests/hostile/check_bounce
+tests_hostile_check_bounce_SOURCES = tests/hostile/check_bounce.c $(bounce_rig)
+tests_hostile_check_bounce_CPPFLAGS = $(test_cppflags)
+tests_hostile_check_bounce_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_hostile_check_bounce_LDADD = $(test_libs)
 
 check_PROGRAMS += tests/hostile/check_eventfd
 TESTS += tests/hostile/check_eventfd

@@ -7,6 +7,20 @@ tests_unit_check_broker_SOURCES = tests/unit/check_broker.c $(broker_rig)
 tests_unit_check_broker_CPPFLAGS = $(test_cppflags)
 tests_unit_check_broker_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_check_broker_LDADD = $(test_libs)
+check_PROGRAMS += tests/unit/check_bounce
+TESTS += tests/unit/check_bounce
+tests_unit_check_bounce_SOURCES = tests/unit/check_bounce.c $(bounce_rig)
+tests_unit_check_bounce_CPPFLAGS = $(test_cppflags)
+tests_unit_check_bounce_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_check_bounce_LDADD = $(test_libs)
+
+check_PROGRAMS += tests/unit/check_bounce_restart
+TESTS += tests/unit/check_bounce_restart
+tests_unit_check_bounce_restart_SOURCES = tests/unit/check_bounce_restart.c \
+	$(bounce_rig)
+tests_unit_check_bounce_restart_CPPFLAGS = $(test_cppflags)
+tests_unit_check_bounce_restart_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_check_bounce_restart_LDADD = $(test_libs)
 
 check_PROGRAMS += tests/unit/check_config
 TESTS += tests/unit/check_config
@@ -260,6 +274,7 @@ tests_unit_check_ways_CPPFLAGS = $(test_cppflags)
 tests_unit_check_ways_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_check_ways_LDADD = $(test_libs)
 
+bounce_rig = tests/bounce-guest.h tests/bounce-rig.c tests/bounce-rig.h
 block_rig = tests/block-faulty.h tests/block-rig.c tests/block-rig.h \
 	tests/plugins/block-faulty.h
 block_plugins = -DPVIO_TEST_PLUGIN_DIR='"$(abs_builddir)/tests/plugins/.libs"'
