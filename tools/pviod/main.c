@@ -131,10 +131,9 @@ static void make_run_dir(const struct plan *plan)
 		       strncmp(plan->control, dir, strlen(dir)) == 0;
 	unsigned int i;
 
-	for (i = 0; i < plan->nr_devices; i++)
-		is_used |= plan->devices[i].socket &&
-			   strncmp(plan->devices[i].socket, dir, strlen(dir)) ==
-				   0;
+	for (i = 0; i < plan->nr_sockets; i++)
+		is_used |= strncmp(plan->sockets[i]->path, dir, strlen(dir)) ==
+			   0;
 	if (is_used && mkdir(PVIO_RUN_DIR, 0755) < 0 && errno != EEXIST)
 		pvio_log(PVIO_LOG_WARNING, "mkdir %s: %s", PVIO_RUN_DIR,
 			 strerror(errno));

@@ -103,41 +103,60 @@ static bool plan_is_transport(const struct plan_device *dev, const char *type)
 	return *p == *type;
 }
 
-/* Devices of one bus have one socket, and one process. */
-static bool plan_shares_socket(const struct plan_device *a,
-			       const struct plan_device *b)
+static bool plan_is_bus(const struct plan_socket *socket)
 {
-	return a->unit == b->unit && plan_is_transport(a, "hypercall") &&
-	       plan_is_transport(b, "hypercall");
+	return socket->device && plan_is_transport(socket->device, "hypercall");
 }
 
-static int plan_check_socket(struct plan *plan, struct plan_device *dev)
+/* Devices of one bus have one socket, and one process. */
+static bool plan_shares_socket(const struct plan_socket *a,
+			       const struct plan_socket *b)
+{
+	return plan_is_bus(a) && plan_is_bus(b) &&
+	       a->device->unit == b->device->unit;
+}
+
+static int plan_check_socket(const struct plan *plan,
+			     const struct plan_socket *socket)
 {
 	unsigned int i;
 
-	if (strlen(dev->socket) >= sizeof(((struct sockaddr_un *)0)->sun_path))
+	if (strlen(socket->path) >= sizeof(((struct sockaddr_un *)0)->sun_path))
 		return pvio_config_error(
-			dev->transport_cfg, "socket",
-			"is longer than %zu bytes",
+			socket->cfg, "socket", "is longer than %zu bytes",
 			sizeof(((struct sockaddr_un *)0)->sun_path) - 1);
-	if (plan->control && strcmp(plan->control, dev->socket) == 0)
-		return pvio_config_error(dev->transport_cfg, "socket",
+	if (plan->control && strcmp(plan->control, socket->path) == 0)
+		return pvio_config_error(socket->cfg, "socket",
 					 "is the control socket");
-	for (i = 0; i < plan->nr_devices; i++) {
-		const struct plan_device *other = &plan->devices[i];
+	for (i = 0; i < plan->nr_sockets; i++) {
+		const struct plan_socket *other = plan->sockets[i];
 
-		if (other->socket && strcmp(other->socket, dev->socket) == 0 &&
-		    !plan_shares_socket(other, dev))
-			return pvio_config_error(dev->transport_cfg, "socket",
-						 "is the socket of %s as well%s",
-						 other->name,
-						 plan_is_transport(dev,
-								   "hypercall")
-							 ? ", which another "
-							   "process serves"
-							 : "");
+		if (strcmp(other->path, socket->path) == 0 &&
+		    !plan_shares_socket(other, socket))
+			return pvio_config_error(
+				socket->cfg, "socket",
+				"is the socket of %s as well%s", other->name,
+				plan_is_bus(socket) ? ", which another "
+						      "process serves"
+						    : "");
 	}
 	return 0;
+}
+
+/* Read the keys of one that is there; its cfg, name and device are set. */
+static int plan_read_socket(struct plan *plan, struct plan_socket *socket)
+{
+	int rc;
+
+	rc = pvio_config_string(socket->cfg, "socket", &socket->path);
+	if (rc == 0)
+		rc = pvio_listen_read_config(socket->cfg, &socket->mode,
+					     &socket->group);
+	if (rc == 0)
+		rc = plan_check_socket(plan, socket);
+	if (rc == 0)
+		plan->sockets[plan->nr_sockets++] = socket;
+	return rc;
 }
 
 /* What the daemon has to know of a transport: does it listen, and where? */
@@ -146,28 +165,20 @@ static int plan_read_transport(struct plan *plan, struct plan_device *dev)
 	const char *mode = "server";
 	int rc;
 
-	dev->socket_mode = dev->socket_group = -1;
-	rc = pvio_config_group(dev->cfg, "transport", &dev->transport_cfg);
+	rc = pvio_config_group(dev->cfg, "transport", &dev->socket.cfg);
 	if (rc == 0)
-		rc = pvio_config_string(dev->transport_cfg, "type",
+		rc = pvio_config_string(dev->socket.cfg, "type",
 					&dev->transport);
 	if (rc < 0)
 		return rc;
 	if (plan_is_transport(dev, "vhost-user"))
-		rc = pvio_config_string_opt(dev->transport_cfg, "mode", &mode);
+		rc = pvio_config_string_opt(dev->socket.cfg, "mode", &mode);
 	else if (!plan_is_transport(dev, "vfio-user") &&
 		 !plan_is_transport(dev, "hypercall"))
 		return 0;
 	if (rc < 0 || strcmp(mode, "client") == 0)
 		return rc;
-	rc = pvio_config_string(dev->transport_cfg, "socket", &dev->socket);
-	if (rc == 0)
-		rc = pvio_listen_read_config(dev->transport_cfg,
-					     &dev->socket_mode,
-					     &dev->socket_group);
-	if (rc == 0)
-		rc = plan_check_socket(plan, dev);
-	return rc;
+	return plan_read_socket(plan, &dev->socket);
 }
 
 /* Which process is to serve it: its guest's, or that of its switch. */
@@ -197,12 +208,16 @@ static int plan_read_backend(struct plan *plan, struct plan_device *dev,
 }
 
 static int plan_add_device(struct plan *plan, struct pvio_config *cfg,
-			   struct plan_unit *guest)
+			   struct plan_unit *guest, struct plan_device **device)
 {
 	struct plan_device *dev = &plan->devices[plan->nr_devices];
 	unsigned int i;
 	int rc;
 
+	if (plan->nr_devices == PLAN_MAX_DEVICES)
+		return pvio_config_error(cfg, "name",
+					 "there are more than %d devices",
+					 PLAN_MAX_DEVICES);
 	dev->cfg = cfg;
 	dev->guest = guest->name;
 	rc = plan_read_name(cfg, &dev->name);
@@ -213,18 +228,17 @@ static int plan_add_device(struct plan *plan, struct pvio_config *cfg,
 			return pvio_config_error(
 				cfg, "name", "%s has another \"%s\"",
 				plan->devices[i].guest, dev->name);
-	rc = pvio_config_string(cfg, "model", &dev->model);
-	if (rc == 0)
-		rc = plan_read_backend(plan, dev, guest);
-	if (rc == 0)
-		rc = plan_read_transport(plan, dev);
-	if (rc == 0)
-		plan->nr_devices++;
-	return rc;
+	dev->socket = (struct plan_socket){
+		.name = dev->name, .mode = -1, .group = -1, .device = dev
+	};
+	plan->nr_devices++;
+	*device = dev;
+	return pvio_config_string(cfg, "model", &dev->model);
 }
 
 static int plan_read_guest(struct plan *plan, struct pvio_config *cfg)
 {
+	struct plan_device *dev = NULL;
 	struct plan_unit *guest;
 	int rc, i, nr;
 
@@ -235,13 +249,13 @@ static int plan_read_guest(struct plan *plan, struct pvio_config *cfg)
 	if (nr < 0)
 		return nr;
 	for (i = 0; i < nr; i++) {
-		if (plan->nr_devices == PLAN_MAX_DEVICES)
-			return pvio_config_error(cfg, "devices",
-						 "are more than %d",
-						 PLAN_MAX_DEVICES);
 		rc = plan_add_device(
 			plan, pvio_config_element(cfg, "devices", (unsigned)i),
-			guest);
+			guest, &dev);
+		if (rc == 0)
+			rc = plan_read_backend(plan, dev, guest);
+		if (rc == 0)
+			rc = plan_read_transport(plan, dev);
 		if (rc < 0)
 			return rc;
 	}
@@ -267,7 +281,8 @@ static int plan_read_units(struct plan *plan)
 	plan->units = calloc((size_t)(switches + guests) + 1,
 			     sizeof(*plan->units));
 	plan->devices = calloc(PLAN_MAX_DEVICES, sizeof(*plan->devices));
-	if (!plan->units || !plan->devices)
+	plan->sockets = calloc(PLAN_MAX_SOCKETS, sizeof(*plan->sockets));
+	if (!plan->units || !plan->devices || !plan->sockets)
 		return -ENOMEM;
 
 	for (i = 0; i < switches; i++) {
@@ -323,12 +338,18 @@ static int plan_gather(struct plan *plan)
 		unit = &plan->units[u];
 		unit->devices = calloc(plan->nr_devices + 1,
 				       sizeof(*unit->devices));
-		if (!unit->devices)
+		unit->sockets = calloc(plan->nr_sockets + 1,
+				       sizeof(*unit->sockets));
+		if (!unit->devices || !unit->sockets)
 			return -ENOMEM;
 		for (d = 0; d < plan->nr_devices; d++)
 			if (plan->devices[d].unit == unit)
 				unit->devices[unit->nr_devices++] =
 					&plan->devices[d];
+		for (d = 0; d < plan->nr_sockets; d++)
+			if (plan->sockets[d]->device->unit == unit)
+				unit->sockets[unit->nr_sockets++] =
+					plan->sockets[d];
 		unit->text = plan_unit_text(unit);
 		if (!unit->text)
 			return -ENOMEM;
@@ -407,11 +428,13 @@ void plan_destroy(struct plan *plan)
 	for (i = 0; i < plan->nr_units; i++) {
 		free(plan->units[i].text);
 		free(plan->units[i].devices);
+		free(plan->units[i].sockets);
 	}
 	for (i = 0; plan->devices && i < plan->nr_devices; i++)
 		free(plan->devices[i].text);
 	free(plan->units);
 	free(plan->devices);
+	free(plan->sockets);
 	pvio_config_close(plan->file);
 	free(plan);
 }

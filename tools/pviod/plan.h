@@ -16,7 +16,17 @@
 
 #define PLAN_MAX_DEVICES 1024
 #define PLAN_MAX_UNITS   1024
+#define PLAN_MAX_SOCKETS PLAN_MAX_DEVICES
 #define PLAN_MAX_WORKERS 64
+
+/* Where somebody is to be listened to.  All is borrowed. */
+struct plan_socket {
+	const char *path;        /* NULL: nowhere */
+	const char *name;        /* whose it is */
+	int64_t mode, group;     /* -1: as it comes */
+	struct pvio_config *cfg; /* the group that has it */
+	const struct plan_device *device;
+};
 
 /* Strings and groups belong to the plan's file. */
 struct plan_device {
@@ -25,10 +35,8 @@ struct plan_device {
 	const char *model;
 	const char *backend;   /* its type; "" for a model without */
 	const char *transport; /* its type */
-	const char *socket;    /* where it listens, or NULL */
-	int64_t socket_mode, socket_group; /* -1: as it comes */
+	struct plan_socket socket;
 	struct pvio_config *cfg;
-	struct pvio_config *transport_cfg;
 	char *text; /* owned: all that it depends on */
 	const struct plan_unit *unit;
 };
@@ -45,6 +53,8 @@ struct plan_unit {
 	char *text; /* owned: all that it depends on, to see what changed */
 	unsigned int nr_devices;
 	struct plan_device **devices; /* owned array */
+	unsigned int nr_sockets;
+	const struct plan_socket **sockets; /* owned array */
 	struct pvio_config *cfg;
 };
 
@@ -52,9 +62,10 @@ struct plan {
 	struct pvio_config_file *file; /* owned */
 	const char *control;           /* path, or NULL */
 	const char *plugin_dir;        /* or NULL */
-	unsigned int nr_devices, nr_units;
+	unsigned int nr_devices, nr_units, nr_sockets;
 	struct plan_device *devices; /* owned */
 	struct plan_unit *units;     /* owned */
+	const struct plan_socket **sockets; /* owned array: all there are */
 };
 
 /*

@@ -50,11 +50,12 @@ static bool plug_is_possible(const struct plan_device *device,
 	const struct plan_device *d;
 	unsigned int i;
 
-	if (!device->socket || strcmp(device->transport, "hypercall") != 0)
+	if (!device->socket.path || strcmp(device->transport, "hypercall") != 0)
 		return false;
 	for (i = 0; i < unit->nr_devices; i++) {
 		d = unit->devices[i];
-		if (d->socket && strcmp(d->socket, device->socket) == 0 &&
+		if (d->socket.path &&
+		    strcmp(d->socket.path, device->socket.path) == 0 &&
 		    strcmp(d->transport, "hypercall") == 0 &&
 		    plug_stays(d, other))
 			return true;

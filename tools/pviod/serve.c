@@ -181,14 +181,19 @@ static int serve_create_workers(struct serve *s)
 	return rc;
 }
 
+/* The listening socket is the supervisor's: it is in the file as fd. */
+static int serve_give_socket(struct serve *s, const struct plan_socket *socket)
+{
+	return pvio_config_set_int(socket->cfg, "fd",
+				   sockets_fd(s->sockets, socket->path));
+}
+
 static int serve_create_device(struct serve *s, const struct plan_device *pd)
 {
 	int rc = 0;
 
-	/* The listening socket is the supervisor's: it is in the file as fd. */
-	if (pd->socket && s->sockets)
-		rc = pvio_config_set_int(pd->transport_cfg, "fd",
-					 sockets_fd(s->sockets, pd->socket));
+	if (pd->socket.path && s->sockets)
+		rc = serve_give_socket(s, &pd->socket);
 	if (rc == 0)
 		rc = pvio_device_create_from(pd->name, pd->cfg, s->control,
 					     s->workers, s->nr_workers,

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * sockets.c - the listening sockets of all devices, held by the supervisor
+ * sockets.c - the listening sockets of all units, held by the supervisor
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -71,7 +71,7 @@ int sockets_fd(const struct sockets *s, const char *path)
 	return e->listener ? pvio_listener_fd(e->listener) : e->given_fd;
 }
 
-static int sockets_add(struct sockets *s, const struct plan_device *dev,
+static int sockets_add(struct sockets *s, const struct plan_socket *socket,
 		       struct systemd_fds *given)
 {
 	struct sockets_entry *e;
@@ -82,17 +82,18 @@ static int sockets_add(struct sockets *s, const struct plan_device *dev,
 		return -ENOMEM;
 	e->is_new = true;
 	e->given_fd = -1;
-	e->mode = dev->socket_mode;
-	e->group = dev->socket_group;
+	e->mode = socket->mode;
+	e->group = socket->group;
 	pvio_list_add_tail(&s->entries, &e->node);
-	e->path = strdup(dev->socket);
+	e->path = strdup(socket->path);
 	if (!e->path)
 		return -ENOMEM;
 	if (given)
-		e->given_fd = systemd_take_fd(given, dev->name, dev->socket);
+		e->given_fd = systemd_take_fd(given, socket->name,
+					      socket->path);
 	if (e->given_fd < 0)
-		rc = pvio_listen(dev->name, dev->socket, dev->socket_mode,
-				 dev->socket_group, &e->listener);
+		rc = pvio_listen(socket->name, socket->path, socket->mode,
+				 socket->group, &e->listener);
 	return rc;
 }
 
@@ -104,10 +105,9 @@ int sockets_open(struct sockets *s, const struct plan *plan,
 	unsigned int i;
 	int rc = 0;
 
-	for (i = 0; i < plan->nr_devices && rc == 0; i++)
-		if (plan->devices[i].socket &&
-		    !sockets_find(s, plan->devices[i].socket))
-			rc = sockets_add(s, &plan->devices[i], given);
+	for (i = 0; i < plan->nr_sockets && rc == 0; i++)
+		if (!sockets_find(s, plan->sockets[i]->path))
+			rc = sockets_add(s, plan->sockets[i], given);
 
 	for (pos = s->entries.next; pos != &s->entries; pos = next) {
 		next = pos->next;
@@ -120,50 +120,49 @@ int sockets_open(struct sockets *s, const struct plan *plan,
 	return rc;
 }
 
-static const struct plan_device *sockets_device(const struct plan *plan,
-						const char *path)
+static const struct plan_socket *sockets_in_plan(const struct plan *plan,
+						 const char *path)
 {
 	unsigned int i;
 
-	for (i = 0; i < plan->nr_devices; i++)
-		if (plan->devices[i].socket &&
-		    strcmp(plan->devices[i].socket, path) == 0)
-			return &plan->devices[i];
+	for (i = 0; i < plan->nr_sockets; i++)
+		if (strcmp(plan->sockets[i]->path, path) == 0)
+			return plan->sockets[i];
 	return NULL;
 }
 
 /* The file stays; who may use it can have changed. */
 static void sockets_update(struct sockets_entry *e,
-			   const struct plan_device *dev)
+			   const struct plan_socket *socket)
 {
 	bool ok = true;
 
 	if (!e->listener ||
-	    (e->mode == dev->socket_mode && e->group == dev->socket_group))
+	    (e->mode == socket->mode && e->group == socket->group))
 		return;
-	if (dev->socket_group >= 0)
-		ok = lchown(e->path, (uid_t)-1, (gid_t)dev->socket_group) == 0;
-	if (ok && dev->socket_mode >= 0)
-		ok = chmod(e->path, (mode_t)dev->socket_mode) == 0;
+	if (socket->group >= 0)
+		ok = lchown(e->path, (uid_t)-1, (gid_t)socket->group) == 0;
+	if (ok && socket->mode >= 0)
+		ok = chmod(e->path, (mode_t)socket->mode) == 0;
 	if (!ok)
 		pvio_log(PVIO_LOG_ERROR, "%s: mode and group of %s: %s",
-			 dev->name, e->path, strerror(errno));
-	e->mode = dev->socket_mode;
-	e->group = dev->socket_group;
+			 socket->name, e->path, strerror(errno));
+	e->mode = socket->mode;
+	e->group = socket->group;
 }
 
 void sockets_keep(struct sockets *s, const struct plan *plan)
 {
-	const struct plan_device *dev;
+	const struct plan_socket *socket;
 	struct pvio_list *pos, *next;
 	struct sockets_entry *e;
 
 	for (pos = s->entries.next; pos != &s->entries; pos = next) {
 		next = pos->next;
 		e = pvio_list_entry(pos, struct sockets_entry, node);
-		dev = sockets_device(plan, e->path);
-		if (dev)
-			sockets_update(e, dev);
+		socket = sockets_in_plan(plan, e->path);
+		if (socket)
+			sockets_update(e, socket);
 		else
 			sockets_close(e);
 	}

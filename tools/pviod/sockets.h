@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * sockets.h - the listening sockets of all devices, held by the supervisor
+ * sockets.h - the listening sockets of all units, held by the supervisor
  *
  * They outlive the processes that serve them: while one is being restarted,
  * its front-ends' connections wait in the socket's queue.
@@ -19,7 +19,7 @@ void sockets_destroy(struct sockets *sockets);
 
 /*
  * Open those of @plan that are not open yet, taking them from @given (NULL:
- * none) by the device's name or by path.  All or none: -errno, logged.
+ * none) by its owner's name or by path.  All or none: -errno, logged.
  */
 int sockets_open(struct sockets *sockets, const struct plan *plan,
 		 struct systemd_fds *given);

@@ -363,10 +363,10 @@ static struct json_object *supervisor_list_unit(const struct unit *unit)
 				       json_object_new_string(dev->backend));
 		json_object_object_add(d, "transport",
 				       json_object_new_string(dev->transport));
-		if (dev->socket)
+		if (dev->socket.path)
 			json_object_object_add(
 				d, "socket",
-				json_object_new_string(dev->socket));
+				json_object_new_string(dev->socket.path));
 		json_object_array_add(devices, d);
 	}
 	json_object_object_add(o, "devices", devices);

@@ -27,16 +27,14 @@ static int unit_compare_fds(const void *a, const void *b)
 static void unit_close_others(const struct plan_unit *plan,
 			      const struct sockets *sockets, int keep)
 {
-	int fds[PLAN_MAX_DEVICES + 2];
+	int fds[PLAN_MAX_SOCKETS + 1];
 	unsigned int nr = 0, i;
 	int next = STDERR_FILENO + 1, fd;
 
 	if (keep >= 0)
 		fds[nr++] = keep;
-	for (i = 0; sockets && i < plan->nr_devices; i++) {
-		if (!plan->devices[i]->socket)
-			continue;
-		fd = sockets_fd(sockets, plan->devices[i]->socket);
+	for (i = 0; sockets && i < plan->nr_sockets; i++) {
+		fd = sockets_fd(sockets, plan->sockets[i]->path);
 		if (fd >= 0)
 			fds[nr++] = fd;
 	}
