@@ -26,6 +26,8 @@ pviod_SOURCES = \
 	tools/pviod/serve.h \
 	tools/pviod/sockets.c \
 	tools/pviod/sockets.h \
+	tools/pviod/store.c \
+	tools/pviod/store.h \
 	tools/pviod/supervisor.c \
 	tools/pviod/supervisor.h \
 	tools/pviod/unit-fork.c \

@@ -50,6 +50,14 @@ tests_programs_check_pviod_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_programs_check_pviod_LDADD = libguest.la $(test_lib) $(CHECK_LIBS) \
 	$(library_libs)
 
+check_PROGRAMS += tests/programs/check_store
+TESTS += tests/programs/check_store
+tests_programs_check_store_SOURCES = tests/programs/check_store.c \
+	tools/pviod/store.c tools/pviod/store.h
+tests_programs_check_store_CPPFLAGS = $(test_cppflags)
+tests_programs_check_store_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_programs_check_store_LDADD = $(test_libs)
+
 check_PROGRAMS += tests/programs/check_vfio_user
 TESTS += tests/programs/check_vfio_user
 tests_programs_check_vfio_user_SOURCES = $(program_rig) \
