@@ -12,5 +12,6 @@ pvioinclude_HEADERS = \
 	include/pvio/mmio.h \
 	include/pvio/pci.h \
 	include/pvio/pvio.h \
+	include/pvio/window.h \
 	include/pvio/worker.h \
 	$(NULL)

@@ -82,6 +82,7 @@ library_sources += \
 	transports/vhost-pci/broker/vfio-user.c \
 	transports/vhost-pci/broker/shadow.c \
 	transports/vhost-pci/broker/shadow.h \
+	transports/vhost-pci/broker/window.c \
 	transports/vhost-pci/channel.c \
 	transports/vhost-pci/channel.h \
 	transports/vhost-pci/port.c \

@@ -31,6 +31,8 @@
 #include "core/worker.h"
 #include "transports/vhost-pci/channel.h"
 
+#include <pvio/window.h>
+
 #define BROKER_MAX_RINGS 64 /* of a port */
 
 struct broker;
@@ -188,6 +190,7 @@ struct broker {
 	unsigned int nr_ports;
 	struct broker_port port[WINDOW_MAX_PORTS];
 	uint64_t timeout_ms; /* without a beat the appliance counts as gone */
+	const struct pvio_window_store *store; /* borrowed, or NULL */
 	uint32_t guest_epoch; /* 0: no appliance */
 	char *file; /* owned, or NULL */
 	uint64_t bytes; /* configuration: of the window; 0: the file's */
