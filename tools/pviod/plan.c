@@ -20,6 +20,12 @@
 
 #define PLAN_MAX_NAME 63
 
+const char *const plan_kinds[] = {
+	[PLAN_GUEST] = "guest",
+	[PLAN_SWITCH] = "switch",
+	[PLAN_WINDOW] = "window",
+};
+
 static int plan_read_name(struct pvio_config *cfg, const char **name)
 {
 	static const char good[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -103,17 +109,11 @@ static bool plan_is_transport(const struct plan_device *dev, const char *type)
 	return *p == *type;
 }
 
-static bool plan_is_bus(const struct plan_socket *socket)
-{
-	return socket->device && plan_is_transport(socket->device, "hypercall");
-}
-
 /* Devices of one bus have one socket, and one process. */
 static bool plan_shares_socket(const struct plan_socket *a,
 			       const struct plan_socket *b)
 {
-	return plan_is_bus(a) && plan_is_bus(b) &&
-	       a->device->unit == b->device->unit;
+	return a->is_bus && b->is_bus && a->unit == b->unit;
 }
 
 static int plan_check_socket(const struct plan *plan,
@@ -136,14 +136,14 @@ static int plan_check_socket(const struct plan *plan,
 			return pvio_config_error(
 				socket->cfg, "socket",
 				"is the socket of %s as well%s", other->name,
-				plan_is_bus(socket) ? ", which another "
-						      "process serves"
-						    : "");
+				socket->is_bus ? ", which another "
+						 "process serves"
+					       : "");
 	}
 	return 0;
 }
 
-/* Read the keys of one that is there; its cfg, name and device are set. */
+/* Read the keys of one that is there; the rest is filled in. */
 static int plan_read_socket(struct plan *plan, struct plan_socket *socket)
 {
 	int rc;
@@ -178,6 +178,9 @@ static int plan_read_transport(struct plan *plan, struct plan_device *dev)
 		return 0;
 	if (rc < 0 || strcmp(mode, "client") == 0)
 		return rc;
+	dev->socket.unit = dev->unit;
+	dev->socket.is_bus = plan_is_transport(dev, "hypercall");
+	dev->socket.is_ours = true;
 	return plan_read_socket(plan, &dev->socket);
 }
 
@@ -228,9 +231,9 @@ static int plan_add_device(struct plan *plan, struct pvio_config *cfg,
 			return pvio_config_error(
 				cfg, "name", "%s has another \"%s\"",
 				plan->devices[i].guest, dev->name);
-	dev->socket = (struct plan_socket){
-		.name = dev->name, .mode = -1, .group = -1, .device = dev
-	};
+	dev->socket = (struct plan_socket){ .name = dev->name,
+					    .mode = -1,
+					    .group = -1 };
 	plan->nr_devices++;
 	*device = dev;
 	return pvio_config_string(cfg, "model", &dev->model);
@@ -262,11 +265,61 @@ static int plan_read_guest(struct plan *plan, struct pvio_config *cfg)
 	return 0;
 }
 
+/*
+ * A port's socket is its process's to open: nobody is to be listened to there
+ * while the appliance does not serve the port, or B's VMM would connect, and
+ * wait in the middle of its setting up.
+ */
+static int plan_read_port(struct plan *plan, struct pvio_config *cfg,
+			  struct plan_unit *window)
+{
+	struct plan_device *dev = NULL;
+	int rc;
+
+	rc = plan_add_device(plan, cfg, window, &dev);
+	if (rc < 0)
+		return rc;
+	dev->unit = window;
+	dev->backend = "window";
+	dev->transport = "vhost-pci";
+	dev->socket.cfg = cfg;
+	dev->socket.unit = window;
+	return plan_read_socket(plan, &dev->socket);
+}
+
+static int plan_read_window(struct plan *plan, struct pvio_config *cfg)
+{
+	struct plan_unit *window;
+	int rc, i, nr;
+
+	rc = plan_add_unit(plan, cfg, PLAN_WINDOW, &window);
+	if (rc < 0)
+		return rc;
+	window->socket = (struct plan_socket){ .name = window->name,
+					       .cfg = cfg,
+					       .unit = window,
+					       .is_ours = true };
+	rc = plan_read_socket(plan, &window->socket);
+	if (rc < 0)
+		return rc;
+	nr = pvio_config_list(cfg, "ports");
+	if (nr == 0)
+		return pvio_config_error(cfg, "ports", "there are none");
+	for (i = 0; i < nr; i++) {
+		rc = plan_read_port(
+			plan, pvio_config_element(cfg, "ports", (unsigned)i),
+			window);
+		if (rc < 0)
+			return rc;
+	}
+	return nr < 0 ? nr : 0;
+}
+
 static int plan_read_units(struct plan *plan)
 {
 	struct pvio_config *root = pvio_config_root(plan->file);
 	struct plan_unit *unit;
-	int rc, i, switches, guests;
+	int rc, i, switches, guests, windows;
 
 	switches = pvio_config_list(root, "switches");
 	if (switches < 0)
@@ -274,11 +327,14 @@ static int plan_read_units(struct plan *plan)
 	guests = pvio_config_list(root, "guests");
 	if (guests < 0)
 		return guests;
-	if (switches + guests > PLAN_MAX_UNITS)
-		return pvio_config_error(root, "guests",
-					 "and switches are more than %d",
-					 PLAN_MAX_UNITS);
-	plan->units = calloc((size_t)(switches + guests) + 1,
+	windows = pvio_config_list(root, "windows");
+	if (windows < 0)
+		return windows;
+	if (switches + guests + windows > PLAN_MAX_UNITS)
+		return pvio_config_error(
+			root, "guests", "switches and windows are more than %d",
+			PLAN_MAX_UNITS);
+	plan->units = calloc((size_t)(switches + guests + windows) + 1,
 			     sizeof(*plan->units));
 	plan->devices = calloc(PLAN_MAX_DEVICES, sizeof(*plan->devices));
 	plan->sockets = calloc(PLAN_MAX_SOCKETS, sizeof(*plan->sockets));
@@ -299,14 +355,21 @@ static int plan_read_units(struct plan *plan)
 		if (rc < 0)
 			return rc;
 	}
+	for (i = 0; i < windows; i++) {
+		rc = plan_read_window(plan, pvio_config_element(root, "windows",
+								(unsigned)i));
+		if (rc < 0)
+			return rc;
+	}
 	return 0;
 }
 
 /* All that a unit's process depends on, as one text. */
 static char *plan_unit_text(const struct plan_unit *unit)
 {
+	char *all = NULL, *text;
 	struct plan_device *dev;
-	char *all = NULL;
+	bool is_whole = true;
 	size_t size;
 	unsigned int i;
 	FILE *f;
@@ -315,6 +378,12 @@ static char *plan_unit_text(const struct plan_unit *unit)
 	if (!f)
 		return NULL;
 	fprintf(f, "workers %u\n", unit->workers);
+	if (unit->kind == PLAN_WINDOW) {
+		text = pvio_config_text(unit->cfg);
+		fprintf(f, "%s\n", text ? text : "");
+		is_whole = text != NULL;
+		free(text);
+	}
 	for (i = 0; i < unit->nr_devices; i++) {
 		dev = unit->devices[i];
 		dev->text = pvio_config_text(dev->cfg);
@@ -322,7 +391,7 @@ static char *plan_unit_text(const struct plan_unit *unit)
 			break;
 		fprintf(f, "%s %s\n", dev->name, dev->text);
 	}
-	if (fclose(f) != 0 || i < unit->nr_devices) {
+	if (fclose(f) != 0 || i < unit->nr_devices || !is_whole) {
 		free(all);
 		return NULL;
 	}
@@ -347,7 +416,8 @@ static int plan_gather(struct plan *plan)
 				unit->devices[unit->nr_devices++] =
 					&plan->devices[d];
 		for (d = 0; d < plan->nr_sockets; d++)
-			if (plan->sockets[d]->device->unit == unit)
+			if (plan->sockets[d]->unit == unit &&
+			    plan->sockets[d]->is_ours)
 				unit->sockets[unit->nr_sockets++] =
 					plan->sockets[d];
 		unit->text = plan_unit_text(unit);

@@ -2,9 +2,10 @@
 /*
  * plan.h - what a configuration file asks pviod to run
  *
- * The file lists guests with their devices, and switches.  The plan lists
- * *units*: what one process serves.  That is a guest's devices, or a switch
- * with the network devices, of whatever guests, that are plugged into it.
+ * The file lists guests with their devices, switches, and windows with their
+ * ports.  The plan lists *units*: what one process serves.  That is a guest's
+ * devices, or a switch with the network devices, of whatever guests, that are
+ * plugged into it, or a window.  A port is a device to all but its process.
  */
 #ifndef PVIO_TOOLS_PLAN_H
 #define PVIO_TOOLS_PLAN_H
@@ -16,22 +17,24 @@
 
 #define PLAN_MAX_DEVICES 1024
 #define PLAN_MAX_UNITS   1024
-#define PLAN_MAX_SOCKETS PLAN_MAX_DEVICES
+#define PLAN_MAX_SOCKETS (PLAN_MAX_DEVICES + PLAN_MAX_UNITS)
 #define PLAN_MAX_WORKERS 64
 
-/* Where somebody is to be listened to.  All is borrowed. */
+/* Where somebody is listened to.  All is borrowed. */
 struct plan_socket {
 	const char *path;        /* NULL: nowhere */
 	const char *name;        /* whose it is */
 	int64_t mode, group;     /* -1: as it comes */
 	struct pvio_config *cfg; /* the group that has it */
-	const struct plan_device *device;
+	const struct plan_unit *unit;
+	bool is_bus;  /* other devices of the unit may have it, too */
+	bool is_ours; /* the supervisor holds it; else the unit opens it */
 };
 
 /* Strings and groups belong to the plan's file. */
 struct plan_device {
 	const char *name;
-	const char *guest;
+	const char *guest; /* or the window it is a port of */
 	const char *model;
 	const char *backend;   /* its type; "" for a model without */
 	const char *transport; /* its type */
@@ -44,7 +47,9 @@ struct plan_device {
 enum plan_kind {
 	PLAN_GUEST,
 	PLAN_SWITCH,
+	PLAN_WINDOW,
 };
+extern const char *const plan_kinds[]; /* "guest" ... */
 
 struct plan_unit {
 	enum plan_kind kind;
@@ -54,7 +59,8 @@ struct plan_unit {
 	unsigned int nr_devices;
 	struct plan_device **devices; /* owned array */
 	unsigned int nr_sockets;
-	const struct plan_socket **sockets; /* owned array */
+	const struct plan_socket **sockets; /* owned array: we hold them */
+	struct plan_socket socket;          /* of a window */
 	struct pvio_config *cfg;
 };
 

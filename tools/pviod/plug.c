@@ -108,8 +108,9 @@ bool plug_apply(struct unit *unit, const struct plan_unit *now)
 	const struct plan_unit *was = unit->plan;
 	unsigned int i;
 
-	if (unit->state != UNIT_RUNNING || was->workers != now->workers ||
-	    !plug_all_possible(was, now) || !plug_all_possible(now, was))
+	if (unit->state != UNIT_RUNNING || unit->kind == PLAN_WINDOW ||
+	    was->workers != now->workers || !plug_all_possible(was, now) ||
+	    !plug_all_possible(now, was))
 		return false;
 	for (i = 0; i < was->nr_devices; i++)
 		if (!plug_stays(was->devices[i], now))

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * serve.c - the process that serves one guest's devices, or one switch
+ * serve.c - the process that serves one guest's devices, a switch or a window
  *
  * It is forked from the supervisor, whose parsed configuration it has
  * inherited, and creates its devices from that: a control worker on its main
@@ -24,6 +24,7 @@
 
 #include <pvio/bus.h>
 #include <pvio/pvio.h>
+#include <pvio/window.h>
 
 #include "core/device.h"
 #include "core/eventfd.h"
@@ -44,6 +45,9 @@ struct serve {
 	unsigned int nr_workers;
 	struct pvio_device **devices; /* owned */
 	unsigned int nr_devices;
+	struct pvio_window *window; /* owned; of a window, instead of devices */
+	struct store *store;        /* borrowed, or NULL */
+	struct pvio_window_store window_store;
 	struct lines *link; /* owned */
 	struct json_object *plugs; /* owned: an array of requests, or NULL */
 };
@@ -62,14 +66,11 @@ static struct pvio_device *serve_find(struct serve *s, const char *name)
 	return NULL;
 }
 
-static void serve_stats(struct pvio_device *dev, bool with_latency,
-			struct json_object *reply)
+/* Takes @text, which is NULL when there is none. */
+static void serve_counters(char *text, struct json_object *reply)
 {
-	struct json_object *result = NULL;
-	char *text = NULL;
+	struct json_object *result = text ? json_tokener_parse(text) : NULL;
 
-	if (pvio_device_stats(dev, with_latency, &text) == 0)
-		result = json_tokener_parse(text);
 	free(text);
 	if (result)
 		json_object_object_add(reply, "result", result);
@@ -78,6 +79,42 @@ static void serve_stats(struct pvio_device *dev, bool with_latency,
 			reply, "error",
 			json_object_new_string("the counters are not to be "
 					       "had"));
+}
+
+static void serve_stats(struct pvio_device *dev, bool with_latency,
+			struct json_object *reply)
+{
+	char *text = NULL;
+
+	if (pvio_device_stats(dev, with_latency, &text) < 0)
+		text = NULL;
+	serve_counters(text, reply);
+}
+
+static void serve_refuse(struct json_object *reply, const char *why)
+{
+	json_object_object_add(reply, "error", json_object_new_string(why));
+}
+
+/* A port has counters, of which none tell where time went. */
+static void serve_port(struct serve *s, const char *port, const char *command,
+		       struct json_object *reply)
+{
+	char *text = NULL;
+	int rc;
+
+	rc = pvio_window_port_stats(s->window, port ? port : "", &text);
+	if (rc == -ENOENT) {
+		serve_refuse(reply, "there is no such device");
+	} else if (command && (strcmp(command, "stats") == 0 ||
+			       strcmp(command, "latency") == 0)) {
+		serve_counters(rc == 0 ? text : NULL, reply);
+		return;
+	} else {
+		serve_refuse(reply, "a port of a window has no such command");
+	}
+	if (rc == 0)
+		free(text);
 }
 
 static void serve_command(struct pvio_device *dev, const char *command,
@@ -136,10 +173,10 @@ static void serve_on_line(void *arg, char *line, size_t bytes)
 	}
 	reply = json_object_new_object();
 	dev = serve_find(s, link_string(request, "device"));
-	if (!dev || !command)
-		json_object_object_add(
-			reply, "error",
-			json_object_new_string("there is no such device"));
+	if (s->window)
+		serve_port(s, link_string(request, "device"), command, reply);
+	else if (!dev || !command)
+		serve_refuse(reply, "there is no such device");
 	else if (strcmp(command, "stats") == 0)
 		serve_stats(dev, false, reply);
 	else if (strcmp(command, "latency") == 0)
@@ -203,6 +240,26 @@ static int serve_create_device(struct serve *s, const struct plan_device *pd)
 	return rc;
 }
 
+static int serve_create_window(struct serve *s)
+{
+	const struct pvio_window_store *store = NULL;
+	int rc = 0;
+
+	if (s->store) {
+		s->window_store = (struct pvio_window_store){
+			.put = store_put, .take = store_take, .arg = s->store
+		};
+		store = &s->window_store;
+	}
+	if (s->sockets)
+		rc = serve_give_socket(s, &s->unit->socket);
+	if (rc == 0)
+		rc = pvio_window_create(s->unit->name, s->unit->cfg, s->control,
+					s->workers, s->nr_workers, store,
+					&s->window);
+	return rc;
+}
+
 /* Create all of the unit's devices.  Goes on after a failure: tell them all. */
 static int serve_create(struct serve *s)
 {
@@ -213,6 +270,8 @@ static int serve_create(struct serve *s)
 	if (!s->devices)
 		return -ENOMEM;
 	first = serve_create_workers(s);
+	if (s->unit->kind == PLAN_WINDOW)
+		return first < 0 ? first : serve_create_window(s);
 	for (i = 0;
 	     s->nr_workers == s->unit->workers && i < s->unit->nr_devices;
 	     i++) {
@@ -232,6 +291,10 @@ static int serve_start(struct serve *s)
 		rc = pvio_worker_start(s->workers[i]);
 	for (i = 0; i < s->nr_devices && rc == 0; i++)
 		rc = pvio_device_start(s->devices[i]);
+	if (s->window && rc == 0)
+		rc = pvio_window_start(s->window);
+	if (s->store && rc == 0)
+		store_settle(s->store);
 	return rc;
 }
 
@@ -338,6 +401,7 @@ static void serve_destroy(struct serve *s)
 {
 	while (s->nr_devices > 0)
 		pvio_device_destroy(s->devices[--s->nr_devices]);
+	pvio_window_destroy(s->window);
 	lines_destroy(s->link);
 	json_object_put(s->plugs);
 	while (s->nr_workers > 0)
@@ -364,14 +428,15 @@ static void serve_on_term(int signal)
 	pvio_worker_break(serve_control);
 }
 
-int serve(const struct plan_unit *unit, const struct sockets *sockets, int link)
+int serve(const struct plan_unit *unit, const struct sockets *sockets,
+	  struct store *store, int link)
 {
 	struct sigaction term = { .sa_handler = serve_on_term };
-	struct serve s = { .unit = unit, .sockets = sockets };
+	struct serve s = { .unit = unit, .sockets = sockets, .store = store };
 	int rc;
 
-	/* The ports of a switch have VMMs that must not hold each other up. */
-	if (unit->kind == PLAN_SWITCH) {
+	/* The VMMs of a switch, or a window, must not hold each other up. */
+	if (unit->kind != PLAN_GUEST) {
 		rc = pvio_eventfd_watch(SIGURG);
 		if (rc < 0)
 			return serve_exit_code(rc);
@@ -398,6 +463,17 @@ destroy:
 	return serve_exit_code(rc);
 }
 
+/* Its keys are known to be good. */
+static void serve_skip(const struct plan_unit *unit)
+{
+	unsigned int i;
+
+	for (i = 0; i < unit->nr_devices; i++)
+		pvio_config_skip(unit->devices[i]->cfg);
+	if (unit->kind == PLAN_WINDOW)
+		pvio_config_skip(unit->cfg);
+}
+
 int serve_try(const struct plan *plan, const struct plan *running)
 {
 	const struct plan_unit *old;
@@ -412,8 +488,7 @@ int serve_try(const struct plan *plan, const struct plan *running)
 					       s.unit->name)
 			      : NULL;
 		if (old && strcmp(old->text, s.unit->text) == 0) {
-			for (unsigned int d = 0; d < s.unit->nr_devices; d++)
-				pvio_config_skip(s.unit->devices[d]->cfg);
+			serve_skip(s.unit);
 			continue;
 		}
 		rc = serve_create(&s);

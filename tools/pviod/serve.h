@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * serve.h - the process that serves one guest's devices, or one switch
+ * serve.h - the process that serves one guest's devices, a switch or a window
  */
 #ifndef PVIO_TOOLS_SERVE_H
 #define PVIO_TOOLS_SERVE_H
 
 #include "plan.h"
 #include "sockets.h"
+#include "store.h"
 
 /* How such a process ends; pviod's own codes are the same. */
 enum serve_exit {
@@ -17,10 +18,11 @@ enum serve_exit {
 
 /*
  * Serve @unit until SIGTERM, or until the supervisor at @link (taken) is gone.
- * Runs in a process of its own, which ends with the result.
+ * @store is what the process before has left; NULL for all but windows.  Runs in
+ * a process of its own, which ends with the result.
  */
 int serve(const struct plan_unit *unit, const struct sockets *sockets,
-	  int link);
+	  struct store *store, int link);
 
 /*
  * Create the devices of @plan as serve() would, but as a trial: does the

@@ -106,7 +106,8 @@ int sockets_open(struct sockets *s, const struct plan *plan,
 	int rc = 0;
 
 	for (i = 0; i < plan->nr_sockets && rc == 0; i++)
-		if (!sockets_find(s, plan->sockets[i]->path))
+		if (plan->sockets[i]->is_ours &&
+		    !sockets_find(s, plan->sockets[i]->path))
 			rc = sockets_add(s, plan->sockets[i], given);
 
 	for (pos = s->entries.next; pos != &s->entries; pos = next) {
@@ -126,7 +127,8 @@ static const struct plan_socket *sockets_in_plan(const struct plan *plan,
 	unsigned int i;
 
 	for (i = 0; i < plan->nr_sockets; i++)
-		if (strcmp(plan->sockets[i]->path, path) == 0)
+		if (plan->sockets[i]->is_ours &&
+		    strcmp(plan->sockets[i]->path, path) == 0)
 			return plan->sockets[i];
 	return NULL;
 }

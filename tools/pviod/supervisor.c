@@ -171,7 +171,7 @@ pid_t supervisor_try(const struct plan *plan, const struct plan *running)
 {
 	pid_t pid;
 
-	pid = unit_fork("try", NULL, NULL, -1);
+	pid = unit_fork("try", NULL, NULL, NULL, -1);
 	if (pid == 0)
 		_exit(serve_try(plan, running));
 	return pid;
@@ -341,15 +341,17 @@ static struct json_object *supervisor_list_unit(const struct unit *unit)
 
 	json_object_object_add(o, "name", json_object_new_string(unit->name));
 	json_object_object_add(o, "kind",
-			       json_object_new_string(unit->kind == PLAN_SWITCH
-							      ? "switch"
-							      : "guest"));
+			       json_object_new_string(plan_kinds[unit->kind]));
 	json_object_object_add(
 		o, "state",
 		json_object_new_string(unit_state_name(unit->state)));
 	json_object_object_add(o, "pid", json_object_new_int(unit->pid));
 	json_object_object_add(o, "restarts",
 			       json_object_new_int64(unit->restarts));
+	if (unit->plan && unit->plan->socket.path)
+		json_object_object_add(
+			o, "socket",
+			json_object_new_string(unit->plan->socket.path));
 	for (i = 0; unit->plan && i < unit->plan->nr_devices; i++) {
 		dev = unit->plan->devices[i];
 		d = json_object_new_object();

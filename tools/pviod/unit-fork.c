@@ -25,12 +25,15 @@ static int unit_compare_fds(const void *a, const void *b)
 }
 
 static void unit_close_others(const struct plan_unit *plan,
-			      const struct sockets *sockets, int keep)
+			      const struct sockets *sockets,
+			      const struct store *store, int keep)
 {
-	int fds[PLAN_MAX_SOCKETS + 1];
+	int fds[PLAN_MAX_SOCKETS + STORE_MAX_FDS + 2];
 	unsigned int nr = 0, i;
 	int next = STDERR_FILENO + 1, fd;
 
+	if (store)
+		nr = store_fds(store, fds);
 	if (keep >= 0)
 		fds[nr++] = keep;
 	for (i = 0; sockets && i < plan->nr_sockets; i++) {
@@ -61,7 +64,8 @@ static void unit_reset_signals(void)
 }
 
 pid_t unit_fork(const char *name, const struct plan_unit *plan,
-		const struct sockets *sockets, int keep)
+		const struct sockets *sockets, const struct store *store,
+		int keep)
 {
 	pid_t supervisor = getpid(), pid;
 	sigset_t all, before;
@@ -86,7 +90,7 @@ pid_t unit_fork(const char *name, const struct plan_unit *plan,
 	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 	snprintf(title, sizeof(title), "pviod:%s", name);
 	prctl(PR_SET_NAME, title);
-	unit_close_others(plan, sockets, keep);
+	unit_close_others(plan, sockets, store, keep);
 	unit_reset_signals();
 	sigprocmask(SIG_SETMASK, &before, NULL);
 	return 0;

@@ -233,20 +233,59 @@ static void unit_wait(struct unit *unit)
 	unit_set_state(unit, UNIT_WAITING);
 }
 
+/* --- what it leaves for its next process ---------------------------------- */
+
+static void unit_keep_nothing(struct unit *unit)
+{
+	if (unit->store)
+		store_clear(unit->store);
+}
+
+/* store_nonsense_fn */
+static void unit_on_nonsense(void *arg)
+{
+	struct unit *unit = arg;
+
+	pvio_log(PVIO_LOG_WARNING, "%s: its process talks nonsense",
+		 unit->name);
+	unit_keep_nothing(unit);
+	if (unit->pid > 0)
+		kill(unit->pid, SIGKILL);
+}
+
+/* Its process is no more. */
+static void unit_take_leavings(struct unit *unit)
+{
+	if (!unit->store)
+		return;
+	store_end(unit->store);
+	/* What it stopped with is done with, or may have been its end. */
+	if (unit->state != UNIT_RUNNING)
+		unit_keep_nothing(unit);
+}
+
+/* --- its life ------------------------------------------------------------- */
+
 void unit_start(struct unit *unit)
 {
 	int link[2], rc;
 	pid_t pid;
 
 	assert(unit->state == UNIT_STOPPED || unit->state == UNIT_WAITING);
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, link) < 0) {
+	rc = unit->store ? store_begin(unit->store) : 0;
+	if (rc == 0 &&
+	    socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, link) < 0)
 		rc = -errno;
+	if (rc < 0)
 		goto failed;
-	}
-	pid = unit_fork(unit->name, unit->plan, unit->env->sockets, link[1]);
+	pid = unit_fork(unit->name, unit->plan, unit->env->sockets, unit->store,
+			link[1]);
 	if (pid == 0)
-		_exit(serve(unit->plan, unit->env->sockets, link[1]));
+		_exit(serve(unit->plan, unit->env->sockets, unit->store,
+			    link[1]));
 	close(link[1]);
+	if (unit->store)
+		store_forked(unit->store);
 	if (pid < 0) {
 		close(link[0]);
 		rc = (int)pid;
@@ -278,6 +317,7 @@ void unit_stop(struct unit *unit)
 		return;
 	case UNIT_WAITING:
 		event_del(unit->timer);
+		unit_keep_nothing(unit);
 		unit_set_state(unit, UNIT_STOPPED);
 		return;
 	default:
@@ -313,6 +353,7 @@ void unit_ended(struct unit *unit, int status)
 	lines_destroy(unit->link);
 	unit->link = NULL;
 	unit_answer_all(unit, "the device's process ended");
+	unit_take_leavings(unit);
 
 	if (unit->state == UNIT_STOPPING) {
 		pvio_log(PVIO_LOG_INFO, "%s: process %d has stopped",
@@ -351,7 +392,10 @@ int unit_create(const struct unit_env *env, const struct plan_unit *plan,
 	u->timer = event_new(env->base, -1, 0, unit_on_timer, u);
 	pvio_list_init(&u->node);
 	pvio_list_init(&u->requests);
-	if (!u->name || !u->timer) {
+	if (!u->name || !u->timer ||
+	    (u->kind == PLAN_WINDOW &&
+	     store_create(env->base, u->name, unit_on_nonsense, u, &u->store) <
+		     0)) {
 		unit_destroy(u);
 		return -ENOMEM;
 	}
@@ -364,6 +408,7 @@ void unit_destroy(struct unit *unit)
 	pvio_list_del(&unit->node);
 	unit_answer_all(unit, "the device has been removed");
 	lines_destroy(unit->link);
+	store_destroy(unit->store);
 	if (unit->timer)
 		event_free(unit->timer);
 	free(unit->name);

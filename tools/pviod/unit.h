@@ -24,6 +24,7 @@
 
 #include "plan.h"
 #include "sockets.h"
+#include "store.h"
 
 struct event_base;
 struct json_object;
@@ -67,6 +68,7 @@ struct unit {
 	unsigned int delay_ms; /* before the next restart */
 	uint64_t ready_at_ns;
 	struct lines *link; /* owned; NULL: none */
+	struct store *store; /* owned; NULL: it leaves nothing behind */
 	struct event *timer;
 	struct pvio_list requests;
 	unsigned int nr_requests;
@@ -97,10 +99,12 @@ const char *unit_state_name(enum unit_state state);
 
 /*
  * Fork a process that is not the supervisor: no signal of its, no descriptor
- * but 0 to 2, those of @sockets (NULL: none) that @plan names, and @keep (-1:
- * none).  Returns as fork() does, or -errno.
+ * but 0 to 2, those of @sockets (NULL: none) that @plan names and we hold, those
+ * of @store (NULL: none), and @keep (-1: none).  Returns as fork() does, or
+ * -errno.
  */
 pid_t unit_fork(const char *name, const struct plan_unit *plan,
-		const struct sockets *sockets, int keep);
+		const struct sockets *sockets, const struct store *store,
+		int keep);
 
 #endif
