@@ -18,4 +18,5 @@ EXTRA_DIST += docs/architecture.md
 EXTRA_DIST += docs/bus-abi.md
 EXTRA_DIST += docs/embedding.md
 EXTRA_DIST += docs/performance.md
+EXTRA_DIST += docs/vhost-pci.md
 EXTRA_DIST += docs/why-signals.md

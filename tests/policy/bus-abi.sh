@@ -3,81 +3,12 @@
 #
 # bus-abi.sh - the numbers of docs/bus-abi.md are those of the header
 #
-# From the page's tables and sentences a program is made that compares each
-# number with what include/pvio/bus-abi.h has for it.  Every name and structure
-# of the header has to be in that program.
+# Every name and structure of the header is to be compared.
 . "$(dirname "$0")/lib.sh"
 
 doc=docs/bus-abi.md
 header=include/pvio/bus-abi.h
-if [ ! -e $doc ]; then
-	echo "SKIP: there is no $doc"
-	exit 77
-fi
-
-# The page with each paragraph and each row of a table on a line of its own.
-awk '
-	/^[|#]/ || /^```/ { if (text) print text; text = ""; print; next }
-	/^$/ { if (text) print text; text = ""; next }
-	{ text = text ? text " " $0 : $0 }
-	END { if (text) print text }
-' $doc | tr '\t`' '  ' | tr -s ' ' >"$tmp/page"
-
-cat >"$tmp/check.c" <<END
-#include <pvio/bus-abi.h>
-#include <stddef.h>
-#include <stdio.h>
-
-static int failed;
-
-static void check(const char *what, unsigned long long header,
-		  unsigned long long page)
-{
-	if (header == page)
-		return;
-	printf("%s is 0x%llx in the header, and 0x%llx in the page\n", what,
-	       header, page);
-	failed = 1;
-}
-
-int main(void)
-{
-END
-
-# is EXPRESSION NUMBER: one comparison.
-is()
-{
-	printf '\tcheck("%s", (unsigned long long)(%s), %s);\n' \
-		"$1" "$1" "$2" >>"$tmp/check.c"
-}
-
-# says PATTERN EXPRESSION...: the page has that once, with a number in each
-# group, and they are the expressions.
-says()
-{
-	pattern=$1
-	shift
-	if [ "$(grep -cE -- "$pattern" "$tmp/page")" != 1 ]; then
-		fail "$doc does not say, once: $pattern"
-		return
-	fi
-	n=1
-	for expression; do
-		number=$(sed -nE "s/.*$pattern.*/\\$n/p" "$tmp/page")
-		is "$expression" "$number"
-		n=$((n + 1))
-	done
-}
-
-# between HEADING [WORD]: the table rows behind HEADING.
-between()
-{
-	awk -v from="$1" '
-		/^#/ { on = index($0, from) > 0 }
-		on && /^\|/' "$tmp/page"
-}
-
-num='(0x[0-9a-f]+|[0-9]+)'
+. ./tests/policy/abi.sh
 
 # --- connectors ---------------------------------------------------------------
 
@@ -112,25 +43,6 @@ says "connection $num \+ kick queue" PVIO_BUS_HYPERV_CONNECTION
 says "DOORBELL with $num \+ signal" PVIO_BUS_DOORBELL_SIGNAL
 
 # --- calls --------------------------------------------------------------------
-
-# layout HEADING STRUCT BYTES FIELD...: the rows of offset and size there.
-layout()
-{
-	struct=$2 bytes=$3
-	between "$1" | grep -E '^\| [0-9]+ \| [0-9* a-z_]+ \| .*[^ ]' |
-		awk -F'|' '!seen[$2]++ { print $2, $3 }' | head -n $(($# - 3)) \
-		>"$tmp/rows"
-	shift 3
-	[ "$(wc -l <"$tmp/rows")" = $# ] ||
-		fail "$doc: too few rows of struct $struct"
-	for field; do
-		read -r offset size
-		is "offsetof(struct $struct, $field)" "$offset"
-		is "sizeof(((struct $struct *)0)->$field)" \
-			"($(echo "$size" | sed 's/\* *nr_words//'))"
-	done <"$tmp/rows"
-	is "sizeof(struct $struct)" "$bytes"
-}
 
 says "A call block, aligned to $num bytes" PVIO_BUS_CALL_ALIGN
 layout '## 2. Calls' pvio_bus_call '(272 + 264)' state result request response
@@ -280,8 +192,6 @@ done <"$tmp/events"
 
 # --- what was compared --------------------------------------------------------
 
-printf '\treturn failed;\n}\n' >>"$tmp/check.c"
-
 {
 	sed -nE 's/^#define (PVIO_BUS_[A-Z_]+)[ \t]+[^ \t].*/\1/p' $header
 	sed -nE 's/^\t(PVIO_BUS_[A-Z_]+) = .*/\1/p' $header
@@ -293,11 +203,5 @@ while read -r name; do
 		fail "$doc does not have $name"
 done <"$tmp/names"
 
-# The second time without the holes that alignment would make.
-for pack in '' -fpack-struct; do
-	rm -f "$tmp/check"
-	$CC -Wall $pack -Iinclude "$tmp/check.c" -o "$tmp/check" ||
-		fail "the comparison does not compile"
-	[ ! -x "$tmp/check" ] || "$tmp/check" || failed=1
-done
+compared
 exit $failed

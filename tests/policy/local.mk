@@ -8,10 +8,11 @@ policy_tests = \
 	tests/policy/layers.sh \
 	tests/policy/sources.sh \
 	tests/policy/symbols.sh \
+	tests/policy/window-abi.sh \
 	$(NULL)
 dist_check_SCRIPTS += $(policy_tests)
 TESTS += $(policy_tests)
-EXTRA_DIST += tests/policy/declared.awk tests/policy/lib.sh
+EXTRA_DIST += tests/policy/abi.sh tests/policy/declared.awk tests/policy/lib.sh
 
 public_headers = $(pvioinclude_HEADERS) $(nobase_plugin_HEADERS)
 policy_environment = \
