@@ -74,6 +74,7 @@ library_sources += \
 	transports/vhost-pci/broker/ivshmem-signals.c \
 	transports/vhost-pci/broker/ivshmem.c \
 	transports/vhost-pci/broker/ivshmem.h \
+	transports/vhost-pci/broker/keep.c \
 	transports/vhost-pci/broker/memory.c \
 	transports/vhost-pci/broker/relay-memory.c \
 	transports/vhost-pci/broker/relay-messages.c \

@@ -491,7 +491,7 @@ static void broker_begin(void *arg, pvio_done_fn *done, void *done_arg)
 	const char *file = broker->file ? broker->file : "(memory)";
 	int rc;
 
-	rc = broker_memory_open(&broker->memory, broker->file, broker->bytes);
+	rc = broker_open_memory(broker);
 	if (rc < 0)
 		pvio_log(PVIO_LOG_ERROR, "%s: %s: %s", broker->name, file,
 			 rc == -EINVAL ? "a window is a regular file of a power "

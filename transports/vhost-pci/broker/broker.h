@@ -173,6 +173,8 @@ struct broker_memory {
  */
 int broker_memory_open(struct broker_memory *mem, const char *path,
 		       uint64_t bytes);
+/* One that broker_memory_open() has made without a path.  Takes @fd. */
+int broker_memory_adopt(struct broker_memory *mem, int fd, uint64_t bytes);
 void broker_memory_close(struct broker_memory *mem);
 
 /* --- broker.c ------------------------------------------------------------- */
@@ -191,6 +193,7 @@ struct broker {
 	struct broker_port port[WINDOW_MAX_PORTS];
 	uint64_t timeout_ms; /* without a beat the appliance counts as gone */
 	const struct pvio_window_store *store; /* borrowed, or NULL */
+	bool is_kept;         /* the memory is that of a process before us */
 	uint32_t guest_epoch; /* 0: no appliance */
 	char *file; /* owned, or NULL */
 	uint64_t bytes; /* configuration: of the window; 0: the file's */
@@ -221,6 +224,15 @@ struct broker {
 	pvio_done_fn *stop_done;
 	void *stop_arg;
 };
+
+/* --- keep.c --------------------------------------------------------------- */
+
+/* The store's two functions, with a tag to be put together. */
+int broker_keep(struct broker *broker, int fd, const char *fmt, ...)
+	pvio_printf(3, 4);
+int broker_kept(struct broker *broker, const char *fmt, ...) pvio_printf(2, 3);
+/* Have the memory that a process before us has left, or what there is. */
+int broker_open_memory(struct broker *broker);
 
 /* --- for whoever runs one: pviod, tests ------------------------------------ */
 

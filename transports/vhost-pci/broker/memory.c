@@ -56,22 +56,13 @@ static int memory_fit(int fd, uint64_t *bytes)
 	return 0;
 }
 
-int broker_memory_open(struct broker_memory *mem, const char *path,
-		       uint64_t bytes)
+/* Takes @fd. */
+static int memory_map(struct broker_memory *mem, int fd, uint64_t bytes)
 {
 	struct stat st;
-	int fd, rc;
+	int rc;
 
-	if (!path && !memory_is_size(bytes))
-		return -EINVAL;
-	/* Not blocking: a FIFO at that path would wait for its other end. */
-	fd = path ? open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NONBLOCK, 0600)
-		  : memory_make(bytes);
-	if (fd < 0)
-		return path ? -errno : fd;
-	rc = path ? memory_fit(fd, &bytes) : 0;
-	if (rc == 0 && fstat(fd, &st) < 0)
-		rc = -errno;
+	rc = fstat(fd, &st) < 0 ? -errno : 0;
 	if (rc == 0)
 		rc = pvio_mapping_create(fd, 0, bytes, PROT_READ | PROT_WRITE,
 					 &mem->mapping);
@@ -85,6 +76,39 @@ int broker_memory_open(struct broker_memory *mem, const char *path,
 	mem->dev = st.st_dev;
 	mem->ino = st.st_ino;
 	return 0;
+}
+
+int broker_memory_adopt(struct broker_memory *mem, int fd, uint64_t bytes)
+{
+	int seals = fcntl(fd, F_GET_SEALS);
+	struct stat st;
+
+	if (seals < 0 || !(seals & F_SEAL_SHRINK) || fstat(fd, &st) < 0 ||
+	    (uint64_t)st.st_size != bytes) {
+		close(fd);
+		return -EINVAL;
+	}
+	return memory_map(mem, fd, bytes);
+}
+
+int broker_memory_open(struct broker_memory *mem, const char *path,
+		       uint64_t bytes)
+{
+	int fd, rc;
+
+	if (!path && !memory_is_size(bytes))
+		return -EINVAL;
+	/* Not blocking: a FIFO at that path would wait for its other end. */
+	fd = path ? open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NONBLOCK, 0600)
+		  : memory_make(bytes);
+	if (fd < 0)
+		return path ? -errno : fd;
+	rc = path ? memory_fit(fd, &bytes) : 0;
+	if (rc < 0) {
+		close(fd);
+		return rc;
+	}
+	return memory_map(mem, fd, bytes);
 }
 
 void broker_memory_close(struct broker_memory *mem)
