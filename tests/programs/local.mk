@@ -61,6 +61,7 @@ tests_programs_check_store_LDADD = $(test_libs)
 check_PROGRAMS += tests/programs/check_vfio_user
 TESTS += tests/programs/check_vfio_user
 tests_programs_check_vfio_user_SOURCES = $(program_rig) \
+	tests/programs/disk-guest.h \
 	tests/programs/check_vfio_user.c
 tests_programs_check_vfio_user_CPPFLAGS = $(test_cppflags)
 tests_programs_check_vfio_user_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
