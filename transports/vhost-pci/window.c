@@ -69,9 +69,8 @@ bool window_is_host_alive(const struct window *w, uint64_t ms)
 
 static void window_ring_host(struct window *w)
 {
-	uint32_t value = pvio_load_once(&w->header->doorbell);
-
-	w->ops->ring(w->access, le32toh(value));
+	w->doorbell = le32toh(pvio_load_once(&w->header->doorbell));
+	w->ops->ring(w->access, w->doorbell);
 }
 
 static void window_tell_now(struct pvio_job *job)
@@ -341,6 +340,9 @@ static void window_look(struct pvio_job *job)
 		window_up(w, epoch);
 	}
 	window_watch(w);
+	/* What was told so far has reached nobody. */
+	if (le32toh(pvio_load_once(&w->header->doorbell)) != w->doorbell)
+		window_tell(w);
 	for (i = 0; i < WINDOW_MAX_PORTS; i++)
 		if (w->port[i])
 			port_look(w->port[i]);

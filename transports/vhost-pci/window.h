@@ -96,6 +96,7 @@ struct window {
 	uint64_t bytes;
 	struct window_header *header;
 	bool has_left;
+	uint32_t doorbell; /* that the host was told by */
 	uint32_t host_beat;
 	uint64_t beat_ns; /* when that was seen to change */
 
