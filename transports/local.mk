@@ -86,6 +86,7 @@ library_sources += \
 	transports/vhost-pci/broker/window.c \
 	transports/vhost-pci/channel.c \
 	transports/vhost-pci/channel.h \
+	transports/vhost-pci/pipe.c \
 	transports/vhost-pci/port.c \
 	transports/vhost-pci/port.h \
 	transports/vhost-pci/vhost-pci.c \

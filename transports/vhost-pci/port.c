@@ -26,11 +26,7 @@
 #include <event2/event.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
-
-/* Then others' events get their turn. */
-#define PORT_FRAMES_PER_LOOK 16
 
 static const char *port_name(const struct port *port)
 {
@@ -100,7 +96,7 @@ static void port_end(struct port *port, enum port_state next)
 		port->shared = NULL;
 }
 
-static void port_distrust(struct port *port, const char *why)
+void port_distrust(struct port *port, const char *why)
 {
 	if (port->state != PORT_SERVING)
 		return;
@@ -108,163 +104,6 @@ static void port_distrust(struct port *port, const char *why)
 			 "%s: window %s: session ended: %s", port_name(port),
 			 port->window->place, why);
 	port_end(port, PORT_WAITING);
-}
-
-/* --- pipes: from the back-end to the window -------------------------------- */
-
-static void pipe_close(struct port_pipe *pipe)
-{
-	if (pipe->read_event)
-		event_free(pipe->read_event);
-	if (pipe->write_event)
-		event_free(pipe->write_event);
-	pipe->read_event = pipe->write_event = NULL;
-	pvio_stream_fini(&pipe->stream);
-	pipe->is_blocked = false;
-	pipe->got = 0;
-}
-
-/* Bytes of the message that has begun. */
-static size_t pipe_wanted(const struct port_pipe *pipe)
-{
-	if (pipe->got < sizeof(struct vu_header))
-		return sizeof(struct vu_header);
-	return sizeof(struct vu_header) + pipe->message.header.size;
-}
-
-/* Go on with a message.  1: it is whole; 0: not yet; -errno. */
-static int pipe_receive(struct port_pipe *pipe)
-{
-	struct pvio_fds fds = { .nr = 0 };
-	ssize_t n;
-
-	while (pipe->got < pipe_wanted(pipe)) {
-		n = pvio_stream_receive(&pipe->stream,
-					pipe->message.bytes + pipe->got,
-					pipe_wanted(pipe) - pipe->got,
-					pipe->got ? NULL : &fds);
-		/* None of its answers that get here has any. */
-		pvio_fds_close(&fds);
-		if (n <= 0)
-			return (int)n;
-		pipe->got += (size_t)n;
-		if (pipe_wanted(pipe) > sizeof(pipe->message))
-			return -EPROTO;
-	}
-	return 1;
-}
-
-static int pipe_pass_on(struct port_pipe *pipe)
-{
-	struct port *port = pipe->port;
-	const struct window_frame frame = {
-		.bytes = (uint32_t)pipe->got,
-		.session = port->session,
-		.kind = pipe->kind,
-	};
-	int rc;
-
-	rc = window_channel_send(&port->channel, &frame, pipe->message.bytes);
-	if (rc < 0)
-		return rc;
-	port->frames_out++;
-	pipe->got = 0;
-	window_tell(port->window);
-	return 0;
-}
-
-/* The back-end has closed its end: of the session, or of this. */
-static void pipe_lost(struct port_pipe *pipe, int rc)
-{
-	event_del(pipe->read_event);
-	if (pipe == &pipe->port->backend)
-		pipe_close(pipe);
-	else if (rc != -ENOTCONN)
-		port_distrust(pipe->port, strerror(-rc));
-}
-
-static void pipe_go_on(struct port_pipe *pipe)
-{
-	unsigned int i;
-	int rc;
-
-	pipe->is_blocked = false;
-	for (i = 0; i < PORT_FRAMES_PER_LOOK; i++) {
-		rc = pipe_receive(pipe);
-		if (rc == 0)
-			break;
-		if (rc < 0) {
-			pipe_lost(pipe, rc);
-			return;
-		}
-		rc = pipe_pass_on(pipe);
-		if (rc == -EAGAIN) {
-			/* The next look tries again. */
-			pipe->is_blocked = true;
-			event_del(pipe->read_event);
-			return;
-		}
-		if (rc < 0) {
-			port_distrust(pipe->port, "rubbish in the channel");
-			return;
-		}
-	}
-	event_add(pipe->read_event, NULL);
-}
-
-static void pipe_readable(evutil_socket_t fd, short what, void *arg)
-{
-	struct port_pipe *pipe = arg;
-
-	(void)fd;
-	(void)what;
-	if (pipe->port->state == PORT_SERVING)
-		pipe_go_on(pipe);
-	else
-		event_del(pipe->read_event);
-}
-
-/* The back-end takes more: so do we. */
-static void pipe_writable(evutil_socket_t fd, short what, void *arg)
-{
-	struct port_pipe *pipe = arg;
-	int rc;
-
-	(void)fd;
-	(void)what;
-	rc = pvio_stream_flush(&pipe->stream);
-	/* It is ending the session. */
-	if (rc < 0)
-		return;
-	if (pvio_stream_is_sending(&pipe->stream))
-		event_add(pipe->write_event, NULL);
-	else
-		window_look_soon(pipe->port->window);
-}
-
-/* Have a pipe; its other end comes back in *fd. */
-static int pipe_open(struct port_pipe *pipe, int *fd)
-{
-	struct event_base *base = pipe->port->vu.base;
-	int pair[2];
-
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0,
-		       pair) < 0)
-		return -errno;
-	pipe_close(pipe);
-	pvio_stream_init(&pipe->stream, pair[0]);
-	pipe->read_event = event_new(base, pair[0], EV_READ | EV_PERSIST,
-				     pipe_readable, pipe);
-	pipe->write_event = event_new(base, pair[0], EV_WRITE, pipe_writable,
-				      pipe);
-	if (!pipe->read_event || !pipe->write_event ||
-	    event_add(pipe->read_event, NULL) < 0) {
-		pipe_close(pipe);
-		close(pair[1]);
-		return -ENOMEM;
-	}
-	*fd = pair[1];
-	return 0;
 }
 
 /* --- frames: from the window to the back-end ------------------------------- */
@@ -328,7 +167,7 @@ static int message_backend(struct port *port, struct port_message *m)
 {
 	int rc;
 
-	rc = pipe_open(&port->backend, &m->own_fd);
+	rc = port_pipe_open(&port->backend, &m->own_fd);
 	if (rc == 0)
 		message_add_fd(m, m->own_fd);
 	return rc;
@@ -441,7 +280,7 @@ static void port_begin(struct port *port, uint32_t session)
 {
 	int fd, rc;
 
-	rc = pipe_open(&port->messages, &fd);
+	rc = port_pipe_open(&port->messages, &fd);
 	if (rc == 0)
 		rc = vu_session_create(&port->vu, fd);
 	if (rc < 0) {
@@ -449,7 +288,7 @@ static void port_begin(struct port *port, uint32_t session)
 				 "%s: window %s: no session: %s",
 				 port_name(port), port->window->place,
 				 strerror(-rc));
-		pipe_close(&port->messages);
+		port_pipe_close(&port->messages);
 		port_end(port, PORT_WAITING);
 		return;
 	}
@@ -484,9 +323,9 @@ void port_look(struct port *port)
 			break;
 		}
 		if (port->messages.is_blocked)
-			pipe_go_on(&port->messages);
+			port_pipe_go_on(&port->messages);
 		if (port->backend.is_blocked)
-			pipe_go_on(&port->backend);
+			port_pipe_go_on(&port->backend);
 		if (port->state == PORT_SERVING)
 			port_receive(port);
 		break;
@@ -518,8 +357,8 @@ static void port_gone(struct vu *vu)
 							  : PORT_WAITING;
 	unsigned int i;
 
-	pipe_close(&port->messages);
-	pipe_close(&port->backend);
+	port_pipe_close(&port->messages);
+	port_pipe_close(&port->backend);
 	for (i = 0; i < port->nr_rings; i++)
 		pvio_store_once(&port->rings[i].doorbell, 0);
 	port->session = 0;
@@ -633,19 +472,11 @@ static const struct vu_ops port_vu_ops = {
 
 /* --- life ------------------------------------------------------------------ */
 
-static void pipe_init(struct port_pipe *pipe, struct port *port,
-		      enum window_frame_kind kind)
-{
-	pipe->port = port;
-	pipe->kind = kind;
-	pvio_stream_init(&pipe->stream, -1);
-}
-
 int port_init(struct port *port, struct pvio_device *dev)
 {
 	vu_init(&port->vu, &port_vu_ops, dev);
-	pipe_init(&port->messages, port, WINDOW_MESSAGE);
-	pipe_init(&port->backend, port, WINDOW_BACKEND_MESSAGE);
+	port_pipe_init(&port->messages, port, WINDOW_MESSAGE);
+	port_pipe_init(&port->backend, port, WINDOW_BACKEND_MESSAGE);
 	port->nr_rings = pvio_device_nr_queues(dev);
 	port->rings = calloc(port->nr_rings, sizeof(*port->rings));
 	return port->rings ? 0 : -ENOMEM;

@@ -75,6 +75,22 @@ void port_stop(struct port *port, pvio_done_fn *done, void *arg);
 /* The queue's worker: notify, if the host has said how. */
 void port_notify(struct port *port, unsigned int ring);
 
+/* The host has broken the rules: end the session. */
+void port_distrust(struct port *port, const char *why);
+
+/* Then others' events get their turn. */
+#define PORT_FRAMES_PER_LOOK 16
+
+/* --- pipe.c --------------------------------------------------------------- */
+
+void port_pipe_init(struct port_pipe *pipe, struct port *port,
+		    enum window_frame_kind kind);
+/* Have a pipe, in place of one before; its other end comes back in *fd. */
+int port_pipe_open(struct port_pipe *pipe, int *fd);
+void port_pipe_close(struct port_pipe *pipe);
+/* Pass on what there is, as far as there is room. */
+void port_pipe_go_on(struct port_pipe *pipe);
+
 /* --- the window's --------------------------------------------------------- */
 
 /* The window is up. */

@@ -4,6 +4,7 @@
  *
  *	vhost-pci.c	 the transport: configuration, notifications
  *	port.c		 one device's port: its sessions
+ *	pipe.c		 what comes back from the back-end
  *	window.c	 the window: who shares it, epochs, beats, interrupts
  *	channel.c	 frames
  *	access-*.c	 where it is: behind a PCI function that VFIO opens, or
