@@ -60,7 +60,8 @@ static void client_memory(struct rig_appliance *a, int fd)
 	ck_assert_ptr_ne(a->host, MAP_FAILED);
 	close(fd);
 	for (i = 0; i < RIG_PORTS; i++)
-		a->port[i] = (void *)(a->host + window_port_offset(a->bytes, i));
+		a->port[i] =
+			(void *)(a->host + window_port_offset(a->bytes, i));
 }
 
 static void on_interrupt(evutil_socket_t fd, short what, void *arg);
@@ -86,9 +87,9 @@ static void client_message(struct rig_appliance *a, int64_t value, int fd)
 		a->vector[a->nr_vectors++] = fd;
 		if (a->nr_vectors > 1)
 			return;
-		a->interrupt_event = event_new(
-			pvio_worker_base(a->rig->worker), fd,
-			EV_READ | EV_PERSIST, on_interrupt, a);
+		a->interrupt_event = event_new(pvio_worker_base(a->rig->worker),
+					       fd, EV_READ | EV_PERSIST,
+					       on_interrupt, a);
 		event_add(a->interrupt_event, NULL);
 		return;
 	}
@@ -214,8 +215,8 @@ bool rig_doorbell(struct broker_rig *rig, uint32_t value)
 
 void rig_ring(struct broker_rig *rig)
 {
-	uint32_t value = le32toh(
-		pvio_load_once(&header_of(&rig->appliance)->doorbell));
+	uint32_t value =
+		le32toh(pvio_load_once(&header_of(&rig->appliance)->doorbell));
 
 	rig_doorbell(rig, value);
 }
@@ -232,7 +233,9 @@ int rig_frame(struct broker_rig *rig, unsigned int port, uint32_t session,
 	      uint32_t kind, const void *payload, size_t bytes)
 {
 	const struct window_frame frame = {
-		.bytes = (uint32_t)bytes, .session = session, .kind = kind,
+		.bytes = (uint32_t)bytes,
+		.session = session,
+		.kind = kind,
 	};
 	int rc = window_channel_send(&rig->appliance.channel[port], &frame,
 				     payload);
@@ -258,8 +261,7 @@ static size_t answer_to(const struct broker_rig *rig, const struct rig_note *n,
 		value = 2;
 		break;
 	case VU_GET_VRING_BASE:
-		memcpy(payload, &n->state,
-		       sizeof(n->state));
+		memcpy(payload, &n->state, sizeof(n->state));
 		return sizeof(n->state);
 	case VU_GET_CONFIG:
 		memcpy(payload, n->bytes, n->size);
@@ -454,9 +456,10 @@ int rig_dial(struct broker_rig *rig, unsigned int port, struct guest_vu *vu)
 	if (rc == 0)
 		rc = guest_vu_tell(vu, VU_SET_OWNER, NULL, 0, NULL, 0);
 	if (rc == 0)
-		rc = guest_vu_tell_u64(vu, VU_SET_FEATURES,
-				       PVIO_BIT(VIRTIO_F_VERSION_1) |
-					       PVIO_BIT(VU_F_PROTOCOL_FEATURES));
+		rc = guest_vu_tell_u64(
+			vu, VU_SET_FEATURES,
+			PVIO_BIT(VIRTIO_F_VERSION_1) |
+				PVIO_BIT(VU_F_PROTOCOL_FEATURES));
 	if (rc == 0)
 		rc = guest_vu_tell_memory(vu, &rig->mem);
 	return rc;

@@ -23,10 +23,10 @@
 #include <stdbool.h>
 
 #define RIG_WINDOW_BYTES (8u << 20)
-#define RIG_VECTORS	 16
-#define RIG_PORTS	 2
-#define RIG_MAX_NOTES	 128
-#define RIG_FEATURES                                              \
+#define RIG_VECTORS      16
+#define RIG_PORTS        2
+#define RIG_MAX_NOTES    128
+#define RIG_FEATURES                                             \
 	(PVIO_BIT(VIRTIO_F_VERSION_1) | PVIO_BIT(VU_F_LOG_ALL) | \
 	 PVIO_BIT(VU_F_PROTOCOL_FEATURES) | PVIO_BIT(VIRTIO_F_RING_PACKED))
 
@@ -48,16 +48,16 @@ struct rig_appliance {
 	int fd; /* of the server's socket, or -1 */
 	struct event *socket_event, *interrupt_event;
 	unsigned int messages; /* of the server */
-	uint8_t *host;	       /* the window, or NULL */
+	uint8_t *host;         /* the window, or NULL */
 	uint64_t bytes;
 	int vector[64];
 	unsigned int nr_vectors;
-	int peer[0x8000];     /* -1: none; -2: was dropped, for good */
+	int peer[0x8000];   /* -1: none; -2: was dropped, for good */
 	unsigned int drops; /* of peers */
-	bool is_slow;	    /* does not read the server's socket */
-	bool is_mute;	    /* does not answer */
-	bool is_idle;	    /* does not serve sessions, nor end them */
-	bool is_full;	    /* does not take frames */
+	bool is_slow;       /* does not read the server's socket */
+	bool is_mute;       /* does not answer */
+	bool is_idle;       /* does not serve sessions, nor end them */
+	bool is_full;       /* does not take frames */
 	uint32_t epoch;
 	struct window_port *port[RIG_PORTS];
 	struct window_channel channel[RIG_PORTS];

@@ -79,7 +79,8 @@ static void fuzz_open(void)
 		 paths[0], kinds[KIND_WINDOW], paths[1], paths[2]);
 	fuzz_require(pvio_config_parse("fuzz", config, &file) == 0, "config");
 	fuzz_require(broker_create("fuzz", pvio_config_root(file), worker,
-				   &worker, 1, &broker) == 0, "broker");
+				   &worker, 1, &broker) == 0,
+		     "broker");
 	fuzz_require(broker_start(broker) == 0, "start");
 	atexit(fuzz_end);
 }
@@ -259,9 +260,8 @@ static void guest_message(struct script *s, struct guest_vu *v)
 	const uint8_t *bytes = take_bytes(s, &size);
 
 	if (v->fd >= 0)
-		guest_vu_send(v, request,
-			      flags & ~(VU_VERSION_MASK | VU_REPLY), bytes,
-			      size, fds, nr_fds);
+		guest_vu_send(v, request, flags & ~(VU_VERSION_MASK | VU_REPLY),
+			      bytes, size, fds, nr_fds);
 }
 
 static void guest_bytes(struct script *s, struct guest_vu *v)

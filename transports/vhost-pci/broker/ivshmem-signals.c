@@ -26,10 +26,10 @@
 #include <unistd.h>
 
 /* A doorbell's value is also a return code: not negative. */
-#define IVSHMEM_NOBODY	    0x7fff
+#define IVSHMEM_NOBODY     0x7fff
 /* What a slot may use up of them, of which some are left for every slot. */
-#define IVSHMEM_SLOT_PEERS  1024
-#define IVSHMEM_LAST_LENT   (IVSHMEM_NOBODY - CARRIER_MAX_SLOTS)
+#define IVSHMEM_SLOT_PEERS 1024
+#define IVSHMEM_LAST_LENT  (IVSHMEM_NOBODY - CARRIER_MAX_SLOTS)
 
 /* --- kicks ---------------------------------------------------------------- */
 
@@ -172,9 +172,9 @@ static int ivshmem_links_watch(struct ivshmem_call *call)
 	for (i = 0; i < IVSHMEM_LINKS && call->link[i]; i++) {
 		struct ivshmem_link *link = call->link[i];
 		bool is_watched = i == 0 ? call->is_relayed
-					 : can_tell && !pvio_eventfd_is_same(
-							       link->fd,
-							       call->fd);
+					 : can_tell &&
+						   !pvio_eventfd_is_same(
+							   link->fd, call->fd);
 
 		if (link->event && !is_watched) {
 			event_free(link->event);
@@ -202,8 +202,7 @@ static void ivshmem_link_drop(struct carrier *c, struct ivshmem_link *link)
 static void ivshmem_link_first(struct ivshmem_call *call,
 			       struct ivshmem_link *link, unsigned int last)
 {
-	memmove(&call->link[1], &call->link[0],
-		last * sizeof(call->link[0]));
+	memmove(&call->link[1], &call->link[0], last * sizeof(call->link[0]));
 	call->link[0] = link;
 }
 
@@ -217,9 +216,9 @@ static int ivshmem_link(struct ivshmem_call *call, int fd)
 		close(fd);
 		return -ENOMEM;
 	}
-	*link = (struct ivshmem_link){
-		.peer = c->next_peer++, .fd = fd, .call = call
-	};
+	*link = (struct ivshmem_link){ .peer = c->next_peer++,
+				       .fd = fd,
+				       .call = call };
 	ivshmem_link_drop(c, call->link[IVSHMEM_LINKS - 1]);
 	ivshmem_link_first(call, link, IVSHMEM_LINKS - 1);
 	ivshmem_send(c, link->peer, fd);
@@ -310,9 +309,9 @@ void ivshmem_set_call(struct carrier *c, unsigned int slot, int fd,
 		done(arg, -ENOMEM);
 		return;
 	}
-	*wait = (struct ivshmem_wait){
-		.peer = call->link[0]->peer, .done = done, .arg = arg
-	};
+	*wait = (struct ivshmem_wait){ .peer = call->link[0]->peer,
+				       .done = done,
+				       .arg = arg };
 	if (pvio_list_empty(&c->waits))
 		c->waits_ns = pvio_now_ns();
 	pvio_list_add_tail(&c->waits, &wait->node);

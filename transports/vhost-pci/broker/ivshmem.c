@@ -34,14 +34,14 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#define IVSHMEM_VERSION	    0
-#define IVSHMEM_MEMORY	    (-1)
+#define IVSHMEM_VERSION     0
+#define IVSHMEM_MEMORY      (-1)
 #define IVSHMEM_MAX_VECTORS 2048 /* QEMU's limit is MSI-X's */
-#define IVSHMEM_VECTORS	    32
+#define IVSHMEM_VECTORS     32
 
 /* Each has a descriptor: a client that reads as it should leaves none. */
 #define IVSHMEM_MAX_QUEUED 1024
-#define IVSHMEM_POLL_US	   1000
+#define IVSHMEM_POLL_US    1000
 
 /* --- the client's end ----------------------------------------------------- */
 
@@ -188,8 +188,7 @@ static void ivshmem_poll(evutil_socket_t fd, short what, void *arg)
 		return;
 	if (ivshmem_is_read(c))
 		ivshmem_waits_end(c, 0);
-	else if (pvio_now_ns() - c->waits_ns >
-		 c->broker->timeout_ms * 1000000)
+	else if (pvio_now_ns() - c->waits_ns > c->broker->timeout_ms * 1000000)
 		ivshmem_drop(c, "it reads nothing");
 	else
 		ivshmem_poll_soon(c);

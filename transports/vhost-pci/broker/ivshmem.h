@@ -15,14 +15,14 @@
 
 #include <sys/socket.h>
 
-#define IVSHMEM_CLIENT	    0
-#define IVSHMEM_PEER_SHIFT  16
-#define IVSHMEM_LINKS	    4
+#define IVSHMEM_CLIENT     0
+#define IVSHMEM_PEER_SHIFT 16
+#define IVSHMEM_LINKS      4
 
 struct ivshmem_kick {
 	uint32_t vector;
-	int lent_fd;	     /* owned; what the vector is; -1: it has none */
-	int from_fd;	     /* owned; relayed to it; -1: nothing is */
+	int lent_fd;         /* owned; what the vector is; -1: it has none */
+	int from_fd;         /* owned; relayed to it; -1: nothing is */
 	struct event *event; /* owned; of from_fd */
 	struct carrier *carrier;
 };
@@ -31,8 +31,8 @@ struct ivshmem_call;
 
 /* A peer, and what its doorbell writes to. */
 struct ivshmem_link {
-	uint32_t peer;	     /* 0: none */
-	int fd;		     /* owned */
+	uint32_t peer;       /* 0: none */
+	int fd;              /* owned */
 	struct event *event; /* owned; of fd, where it is not the slot's own */
 	struct ivshmem_call *call;
 };

@@ -27,7 +27,7 @@ static bool fd_is_window(const struct relay_session *s, int fd)
 }
 
 int relay_set_mem_table(struct relay_session *s, struct vu_message *msg,
-			 uint32_t *number)
+			uint32_t *number)
 {
 	const struct broker *broker = s->relay->port->broker;
 	uint64_t limit = window_control_offset(broker->memory.bytes);
@@ -38,23 +38,27 @@ int relay_set_mem_table(struct relay_session *s, struct vu_message *msg,
 	if (nr == 0 || nr != msg->fds.nr ||
 	    msg->header.size < offsetof(struct vu_memory_table, region[nr]))
 		return relay_refuse(s, "%u regions, %u fds, %u bytes", nr,
-			      msg->fds.nr, msg->header.size);
+				    msg->fds.nr, msg->header.size);
 	for (i = 0; i < nr; i++) {
 		const struct vu_memory_region *r = &table->region[i];
 
 		if (!fd_is_window(s, msg->fds.fd[i]))
-			return relay_refuse(s, "region %u is another file: the "
-					 "guest's memory must be a "
-					 "memory-backend-file,share=on,"
-					 "mem-path=%s", i, broker->file);
+			return relay_refuse(s,
+					    "region %u is another file: the "
+					    "guest's memory must be a "
+					    "memory-backend-file,share=on,"
+					    "mem-path=%s",
+					    i, broker->file);
 		if (!pvio_range_ok(r->mmap_offset, r->size, limit))
-			return relay_refuse(s, "region %u, 0x%llx bytes at 0x%llx of "
-					 "the file, reaches beyond 0x%llx: the "
-					 "last 2M of the window are not the "
-					 "guest's", i,
-				      (unsigned long long)r->size,
-				      (unsigned long long)r->mmap_offset,
-				      (unsigned long long)limit);
+			return relay_refuse(
+				s,
+				"region %u, 0x%llx bytes at 0x%llx of "
+				"the file, reaches beyond 0x%llx: the "
+				"last 2M of the window are not the "
+				"guest's",
+				i, (unsigned long long)r->size,
+				(unsigned long long)r->mmap_offset,
+				(unsigned long long)limit);
 	}
 	return RELAY_PASS;
 }
@@ -72,8 +76,8 @@ static uint64_t inflight_offset(const struct relay_session *s)
 static uint64_t inflight_bytes(const struct relay_session *s,
 			       const struct vu_inflight *w)
 {
-	uint64_t part = pvio_inflight_part_bytes(
-		s->features >> RING_PACKED & 1, w->queue_size);
+	uint64_t part = pvio_inflight_part_bytes(s->features >> RING_PACKED & 1,
+						 w->queue_size);
 
 	return (part + PVIO_INFLIGHT_ALIGN - 1) / PVIO_INFLIGHT_ALIGN *
 	       PVIO_INFLIGHT_ALIGN * w->num_queues;
@@ -106,7 +110,7 @@ static int inflight_tell(struct relay_session *s, const struct vu_inflight *w)
 }
 
 int relay_get_inflight_fd(struct relay_session *s, struct vu_message *msg,
-			   uint32_t *number)
+			  uint32_t *number)
 {
 	const struct broker *broker = s->relay->port->broker;
 	struct vu_inflight reply = {
@@ -119,7 +123,7 @@ int relay_get_inflight_fd(struct relay_session *s, struct vu_message *msg,
 	(void)number;
 	if (!inflight_is_legal(s, &reply))
 		return relay_refuse(s, "%u queues of %u", reply.num_queues,
-			      reply.queue_size);
+				    reply.queue_size);
 	reply.mmap_size = inflight_bytes(s, &reply);
 	memset(broker->memory.host + reply.mmap_offset, 0,
 	       WINDOW_INFLIGHT_BYTES);
@@ -132,7 +136,7 @@ int relay_get_inflight_fd(struct relay_session *s, struct vu_message *msg,
 }
 
 int relay_set_inflight_fd(struct relay_session *s, struct vu_message *msg,
-			   uint32_t *number)
+			  uint32_t *number)
 {
 	const struct vu_inflight *w = &msg->inflight;
 
@@ -142,9 +146,11 @@ int relay_set_inflight_fd(struct relay_session *s, struct vu_message *msg,
 	    !pvio_range_ok(w->mmap_offset - inflight_offset(s), w->mmap_size,
 			   WINDOW_INFLIGHT_BYTES) ||
 	    w->mmap_size < inflight_bytes(s, w))
-		return relay_refuse(s, "%u queues of %u, %llu bytes at %llu: not "
-				 "what this port has given", w->num_queues,
-			      w->queue_size, (unsigned long long)w->mmap_size,
-			      (unsigned long long)w->mmap_offset);
+		return relay_refuse(s,
+				    "%u queues of %u, %llu bytes at %llu: not "
+				    "what this port has given",
+				    w->num_queues, w->queue_size,
+				    (unsigned long long)w->mmap_size,
+				    (unsigned long long)w->mmap_offset);
 	return RELAY_PASS;
 }

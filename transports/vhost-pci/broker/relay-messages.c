@@ -31,10 +31,10 @@
 #include <unistd.h>
 
 enum relay_answer_kind {
-	ANSWER_ACK,	 /* u64, if REPLY_ACK and need_reply say so */
-	ANSWER_U64,	 /* always; refused: 0 */
-	ANSWER_STATE,	 /* refused: position 0 */
-	ANSWER_CONFIG,	 /* refused: no payload */
+	ANSWER_ACK,      /* u64, if REPLY_ACK and need_reply say so */
+	ANSWER_U64,      /* always; refused: 0 */
+	ANSWER_STATE,    /* refused: position 0 */
+	ANSWER_CONFIG,   /* refused: no payload */
 	ANSWER_INFLIGHT, /* ours; refused: size 0 */
 };
 
@@ -53,11 +53,11 @@ struct relay_row {
 };
 
 /* What can pass a window. */
-#define PROTOCOL_FEATURES                                                      \
-	(PVIO_BIT(VU_PROTOCOL_MQ) | PVIO_BIT(VU_PROTOCOL_RARP) |               \
-	 PVIO_BIT(VU_PROTOCOL_REPLY_ACK) | PVIO_BIT(VU_PROTOCOL_NET_MTU) |     \
-	 PVIO_BIT(VU_PROTOCOL_BACKEND_REQ) | PVIO_BIT(VU_PROTOCOL_CONFIG) |    \
-	 PVIO_BIT(VU_PROTOCOL_INFLIGHT_SHMFD) |                                \
+#define PROTOCOL_FEATURES                                                   \
+	(PVIO_BIT(VU_PROTOCOL_MQ) | PVIO_BIT(VU_PROTOCOL_RARP) |            \
+	 PVIO_BIT(VU_PROTOCOL_REPLY_ACK) | PVIO_BIT(VU_PROTOCOL_NET_MTU) |  \
+	 PVIO_BIT(VU_PROTOCOL_BACKEND_REQ) | PVIO_BIT(VU_PROTOCOL_CONFIG) | \
+	 PVIO_BIT(VU_PROTOCOL_INFLIGHT_SHMFD) |                             \
 	 PVIO_BIT(VU_PROTOCOL_RESET_DEVICE) | PVIO_BIT(VU_PROTOCOL_STATUS))
 
 int relay_refuse(struct relay_session *s, const char *fmt, ...)
@@ -97,9 +97,9 @@ static int set_protocol_features(struct relay_session *s,
 {
 	(void)number;
 	if (msg->u64 & ~s->offered_protocol)
-		return relay_refuse(s, "protocol features 0x%llx were not offered",
-			      (unsigned long long)(msg->u64 &
-						   ~s->offered_protocol));
+		return relay_refuse(
+			s, "protocol features 0x%llx were not offered",
+			(unsigned long long)(msg->u64 & ~s->offered_protocol));
 	s->protocol_features = msg->u64;
 	return RELAY_PASS;
 }
@@ -115,7 +115,8 @@ static int vring_fd(struct relay_session *s, const struct vu_message *msg,
 	*ring = (unsigned int)(msg->u64 & VU_VRING_INDEX_MASK);
 	if (msg->u64 & ~(VU_VRING_INDEX_MASK | VU_VRING_NO_FD) ||
 	    *ring >= s->relay->port->facts.nr_queues)
-		return relay_refuse(s, "ring 0x%llx", (unsigned long long)msg->u64);
+		return relay_refuse(s, "ring 0x%llx",
+				    (unsigned long long)msg->u64);
 	if (msg->fds.nr != !has_no_fd)
 		return relay_refuse(s, "%u file descriptors", msg->fds.nr);
 	*fd = has_no_fd ? -1 : msg->fds.fd[0];
@@ -135,8 +136,11 @@ static int set_vring_kick(struct relay_session *s, struct vu_message *msg,
 		return rc;
 	rc = broker_ring_kick(s->relay->port, ring, fd, number);
 	if (rc == -ENOSPC)
-		return relay_refuse(s, "ring %u: the appliance has no interrupt left:"
-				 " give its window more vectors", ring);
+		return relay_refuse(
+			s,
+			"ring %u: the appliance has no interrupt left:"
+			" give its window more vectors",
+			ring);
 	if (rc < 0)
 		return relay_refuse(s, "ring %u: %s", ring, strerror(-rc));
 	s->kicked |= PVIO_BIT(ring);
@@ -317,7 +321,7 @@ static int row_check(struct relay_session *s, const struct vu_message *msg)
 
 	if (!row)
 		return relay_refuse(s, "request %u does not pass a window",
-			      msg->header.request);
+				    msg->header.request);
 	if (row->feature != NO_FEATURE && !has_protocol(s, row->feature))
 		return relay_refuse(s, "its feature was not negotiated");
 	if (msg->header.size < row->min_size ||
@@ -326,7 +330,7 @@ static int row_check(struct relay_session *s, const struct vu_message *msg)
 	if (msg->fds.are_lost || msg->fds.nr < row->min_fds ||
 	    msg->fds.nr > row->max_fds)
 		return relay_refuse(s, "%u file descriptors%s", msg->fds.nr,
-			      msg->fds.are_lost ? " and more" : "");
+				    msg->fds.are_lost ? " and more" : "");
 	return 0;
 }
 
@@ -482,8 +486,8 @@ void relay_answer(struct relay_session *s, const void *payload, size_t bytes)
 	if (s->connection.is_closing)
 		return;
 	if (s->wait != RELAY_ANSWER || bytes < sizeof(header)) {
-		broker_distrust(s->relay->port,
-				"%zu bytes that answer nothing", bytes);
+		broker_distrust(s->relay->port, "%zu bytes that answer nothing",
+				bytes);
 		return;
 	}
 	memcpy(&header, payload, sizeof(header));
@@ -493,8 +497,9 @@ void relay_answer(struct relay_session *s, const void *payload, size_t bytes)
 	    !answer_is_legal(s, &header, body)) {
 		broker_distrust(s->relay->port,
 				"no answer to %s: request %u, flags %u, %u "
-				"bytes", s->row->name, header.request,
-				header.flags, header.size);
+				"bytes",
+				s->row->name, header.request, header.flags,
+				header.size);
 		return;
 	}
 	if (s->row->answer == ANSWER_ACK || s->row->answer == ANSWER_U64) {
@@ -544,9 +549,8 @@ void relay_unasked(struct relay_session *s, const void *payload, size_t bytes)
 	    bytes != sizeof(message.header) + message.header.size ||
 	    (is_error &&
 	     message.state.index >= s->relay->port->facts.nr_queues)) {
-		broker_distrust(s->relay->port,
-				"%zu bytes unasked, request %u", bytes,
-				message.header.request);
+		broker_distrust(s->relay->port, "%zu bytes unasked, request %u",
+				bytes, message.header.request);
 		return;
 	}
 	if (!is_error)

@@ -27,7 +27,7 @@
 #include <unistd.h>
 
 #define RELAY_OPEN_AGAIN_MS 1000
-#define RELAY_ROOM_US	    2000
+#define RELAY_ROOM_US       2000
 
 static struct relay_session *session_of(struct pvio_connection *c)
 {
@@ -212,11 +212,10 @@ static int relay_session_create(struct relay *relay, int fd)
 	for (i = 0; i < BROKER_MAX_RINGS; i++)
 		s->err_fd[i] = -1;
 	vu_wire_init(&s->wire, fd);
-	rc = pvio_connection_init(&s->connection, &relay_connection_ops,
-				  relay->port->name,
-				  relay->port->broker->control, &s->wire.stream,
-				  &relay->log_limit,
-				  relay->port->broker->timeout_ms);
+	rc = pvio_connection_init(
+		&s->connection, &relay_connection_ops, relay->port->name,
+		relay->port->broker->control, &s->wire.stream,
+		&relay->log_limit, relay->port->broker->timeout_ms);
 	if (rc < 0) {
 		s->wire.stream.fd = -1; /* the caller's still */
 		free(s);
@@ -386,9 +385,9 @@ static void relay_describe(struct broker_port *port, char *text, size_t size)
 		 "\"connected\": %s, \"peer\": %lld, \"connections\": %" PRIu64
 		 ", \"messages\": %" PRIu64 ", \"refused\": %" PRIu64
 		 ", \"protocol_features\": %" PRIu64,
-		 s ? "true" : "false", s ? (long long)s->connection.peer_pid : 0,
-		 relay->connections, relay->messages, relay->refused,
-		 s ? s->protocol_features : 0);
+		 s ? "true" : "false",
+		 s ? (long long)s->connection.peer_pid : 0, relay->connections,
+		 relay->messages, relay->refused, s ? s->protocol_features : 0);
 }
 
 const struct broker_port_ops broker_relay_ops = {

@@ -27,10 +27,10 @@ enum relay_wait {
 
 /* What a message's handler returns besides -errno, which refuses it. */
 enum relay_result {
-	RELAY_PASS,  /* it is as it can go to the appliance */
+	RELAY_PASS,     /* it is as it can go to the appliance */
 	RELAY_ANSWERED, /* here */
 	RELAY_ACCEPTED, /* here: acknowledge it, if B wants that */
-	RELAY_LATER, /* relay_later() follows, or has been called */
+	RELAY_LATER,    /* relay_later() follows, or has been called */
 };
 
 struct relay_session {
@@ -42,11 +42,11 @@ struct relay_session {
 	uint64_t wait_id; /* of this wait among all of the relay's */
 	bool is_ending;   /* only the appliance's end of it is missing */
 
-	uint64_t features;	     /* as acknowledged */
-	uint64_t offered_protocol;   /* as B was told; 0: it has not asked */
-	uint64_t protocol_features;  /* as acknowledged */
-	uint64_t kicked;	     /* bits: rings that may run */
-	int channel_fd;		     /* owned, or -1: for what comes unasked */
+	uint64_t features;            /* as acknowledged */
+	uint64_t offered_protocol;    /* as B was told; 0: it has not asked */
+	uint64_t protocol_features;   /* as acknowledged */
+	uint64_t kicked;              /* bits: rings that may run */
+	int channel_fd;               /* owned, or -1: for what comes unasked */
 	int err_fd[BROKER_MAX_RINGS]; /* owned, or -1 */
 };
 
@@ -56,7 +56,7 @@ struct relay {
 	struct pvio_log_limit log_limit;
 	int waiting_fd; /* owned; B, until its session is served; or -1 */
 	struct relay_session *session; /* owned, or NULL */
-	struct event *deadline;	       /* owned: of what is waited for */
+	struct event *deadline;        /* owned: of what is waited for */
 	struct event *open_event;      /* owned: listen, again */
 	uint64_t waits;
 	uint64_t connections, messages, refused;
