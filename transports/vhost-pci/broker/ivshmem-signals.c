@@ -23,6 +23,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 /* A doorbell's value is also a return code: not negative. */
@@ -33,12 +34,21 @@
 
 /* --- kicks ---------------------------------------------------------------- */
 
+/*
+ * What we have relayed is taken back: a VMM takes what it finds in its eventfd
+ * for a kick that is its own to serve.  Without waiting: it is not only ours.
+ */
 static void ivshmem_kick_rest(struct ivshmem_kick *k)
 {
+	uint64_t count;
+	struct iovec iov = { &count, sizeof(count) };
+
 	if (k->event)
 		event_free(k->event);
-	if (k->from_fd >= 0)
+	if (k->from_fd >= 0) {
+		(void)!preadv2(k->from_fd, &iov, 1, -1, RWF_NOWAIT);
 		close(k->from_fd);
+	}
 	k->event = NULL;
 	k->from_fd = -1;
 }
@@ -232,7 +242,7 @@ static int ivshmem_link(struct ivshmem_call *call, int fd)
 static int ivshmem_call_link(struct ivshmem_call *call)
 {
 	unsigned int i;
-	int fd;
+	int fd, rc;
 
 	if (call->is_relayed)
 		return 0;
@@ -251,8 +261,9 @@ static int ivshmem_call_link(struct ivshmem_call *call)
 	fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (fd < 0)
 		return -errno;
-	call->is_relayed = true;
-	return ivshmem_link(call, fd);
+	rc = ivshmem_link(call, fd);
+	call->is_relayed = rc == 0;
+	return rc;
 }
 
 /* Nobody rings it any more: but one of ours may. */
@@ -282,7 +293,13 @@ static int ivshmem_call_set(struct ivshmem_call *call, int fd)
 		close(call->fd);
 	call->fd = own;
 	rc = ivshmem_call_link(call);
-	return rc < 0 ? rc : ivshmem_links_watch(call);
+	if (rc == 0)
+		rc = ivshmem_links_watch(call);
+	if (rc < 0) {
+		close(call->fd);
+		call->fd = -1;
+	}
+	return rc;
 }
 
 void ivshmem_set_call(struct carrier *c, unsigned int slot, int fd,
