@@ -23,7 +23,7 @@
 #include "core/config.h"
 #include "core/eventfd.h"
 #include "guest/vhost-user.h"
-#include "transports/vhost-pci/broker/broker.h"
+#include "transports/vhost-pci/broker/relay.h"
 
 #include <sys/un.h>
 
@@ -136,17 +136,27 @@ static bool guest_read(struct guest_vu *v)
 	return true;
 }
 
+/* Is it only a matter of time that something happens? */
+static bool is_waiting(unsigned int port)
+{
+	const struct relay *relay = broker->port[port].state;
+
+	return relay->session && relay->session->wait == RELAY_CALL;
+}
+
 static void fuzz_settle(void)
 {
 	bool did = true;
 	int i;
 
-	/* A call is in force some milliseconds after the client has read. */
 	for (i = 0; i < FUZZ_MAX_STEPS && did; i++) {
-		did = pvio_worker_wait(worker, 2);
+		did = pvio_worker_step(worker);
 		did |= client_read();
 		did |= guest_read(&vu[0]);
 		did |= guest_read(&vu[1]);
+		/* A call is in force soon after the client has read. */
+		if (!did && (is_waiting(0) || is_waiting(1)))
+			did = pvio_worker_wait(worker, 5);
 	}
 	fuzz_require(i < FUZZ_MAX_STEPS, "the worker never comes to rest");
 }
