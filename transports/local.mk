@@ -71,6 +71,7 @@ library_sources += \
 	transports/vhost-pci/broker/broker.c \
 	transports/vhost-pci/broker/broker.h \
 	transports/vhost-pci/broker/carrier.h \
+	transports/vhost-pci/broker/ivshmem-kept.c \
 	transports/vhost-pci/broker/ivshmem-signals.c \
 	transports/vhost-pci/broker/ivshmem.c \
 	transports/vhost-pci/broker/ivshmem.h \

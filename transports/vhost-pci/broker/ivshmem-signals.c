@@ -4,7 +4,8 @@
  *
  * Vectors cannot be taken back: a kick slot that gets another eventfd takes the
  * next vector, and when they are used up it keeps the last one, and we relay
- * from the new eventfd to the one that was lent.
+ * from the new eventfd to the one that was lent.  Those that a process before us
+ * has lent (ivshmem-kept.c) are relayed to when there are no others.
  *
  * A call slot that gets another eventfd becomes another peer, with one vector:
  * QEMU (7.2) frees what it had for a peer that is gone, and if the same one came
@@ -26,11 +27,8 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-/* A doorbell's value is also a return code: not negative. */
-#define IVSHMEM_NOBODY     0x7fff
-/* What a slot may use up of them, of which some are left for every slot. */
+/* What a slot may use up of them. */
 #define IVSHMEM_SLOT_PEERS 1024
-#define IVSHMEM_LAST_LENT  (IVSHMEM_NOBODY - CARRIER_MAX_SLOTS)
 
 /* --- kicks ---------------------------------------------------------------- */
 
@@ -97,6 +95,7 @@ static int ivshmem_kick_lend(struct carrier *c, struct ivshmem_kick *k, int fd)
 	k->lent_fd = own;
 	k->vector = c->next_vector++;
 	c->lent++;
+	ivshmem_keep_vector(c, k->vector, own);
 	ivshmem_send(c, IVSHMEM_CLIENT, own);
 	return 0;
 }
@@ -112,7 +111,7 @@ static unsigned int ivshmem_reserved(const struct carrier *c)
 		     ring++)
 			if (c->kicks[carrier_slot(port, ring)].lent_fd < 0)
 				nr++;
-	return nr;
+	return nr > c->nr_spares ? nr - c->nr_spares : 0;
 }
 
 int ivshmem_set_kick(struct carrier *c, unsigned int slot, int fd,
@@ -127,11 +126,15 @@ int ivshmem_set_kick(struct carrier *c, unsigned int slot, int fd,
 	ivshmem_kick_rest(k);
 	if (fd < 0)
 		return 0;
+	if (k->lent_fd < 0 && left == 0)
+		ivshmem_kick_spare(c, k);
 	if (k->lent_fd < 0)
 		rc = left > 0 ? ivshmem_kick_lend(c, k, fd) : -ENOSPC;
 	else if (!pvio_eventfd_is_same(k->lent_fd, fd))
-		rc = left > ivshmem_reserved(c) ? ivshmem_kick_lend(c, k, fd)
-						: ivshmem_kick_relay(c, k, fd);
+		/* Control's number is the same for ever. */
+		rc = slot != CARRIER_SLOT_CONTROL && left > ivshmem_reserved(c)
+			     ? ivshmem_kick_lend(c, k, fd)
+			     : ivshmem_kick_relay(c, k, fd);
 	if (rc == 0)
 		*number = k->vector;
 	return rc;
@@ -203,8 +206,10 @@ static int ivshmem_links_watch(struct ivshmem_call *call)
 
 static void ivshmem_link_drop(struct carrier *c, struct ivshmem_link *link)
 {
-	if (link)
+	if (link) {
+		ivshmem_keep_peer(c, link->peer, false);
 		ivshmem_send(c, link->peer, -1);
+	}
 	ivshmem_link_free(link);
 }
 
@@ -231,6 +236,7 @@ static int ivshmem_link(struct ivshmem_call *call, int fd)
 				       .call = call };
 	ivshmem_link_drop(c, call->link[IVSHMEM_LINKS - 1]);
 	ivshmem_link_first(call, link, IVSHMEM_LINKS - 1);
+	ivshmem_keep_peer(c, link->peer, true);
 	ivshmem_send(c, link->peer, fd);
 	return 0;
 }
@@ -356,6 +362,9 @@ void ivshmem_forget_signals(struct carrier *c)
 {
 	unsigned int i;
 
+	for (i = 0; i < IVSHMEM_MAX_VECTORS && c->nr_spares > 0; i++)
+		if (c->spare_fd[i] >= 0)
+			close(ivshmem_take_spare(c, i));
 	for (i = 0; i < CARRIER_MAX_SLOTS; i++) {
 		ivshmem_kick_rest(&c->kicks[i]);
 		if (c->kicks[i].lent_fd >= 0)

@@ -34,10 +34,9 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#define IVSHMEM_VERSION     0
-#define IVSHMEM_MEMORY      (-1)
-#define IVSHMEM_MAX_VECTORS 2048 /* QEMU's limit is MSI-X's */
-#define IVSHMEM_VECTORS     32
+#define IVSHMEM_VERSION	    0
+#define IVSHMEM_MEMORY	    (-1)
+#define IVSHMEM_VECTORS	    32
 
 /* Each has a descriptor: a client that reads as it should leaves none. */
 #define IVSHMEM_MAX_QUEUED 1024
@@ -78,6 +77,10 @@ static void ivshmem_forget(struct carrier *c)
 	if (c->poll_event)
 		event_free(c->poll_event);
 	c->read_event = c->write_event = c->poll_event = NULL;
+	ivshmem_keep_nothing(c);
+	/* Others may have it still. */
+	if (c->stream.fd >= 0)
+		shutdown(c->stream.fd, SHUT_RDWR);
 	pvio_stream_fini(&c->stream);
 	ivshmem_forget_signals(c);
 }
@@ -140,6 +143,8 @@ static void ivshmem_sent(struct carrier *c, int rc)
 		ivshmem_drop(c, "it reads nothing");
 	else if (pvio_stream_is_sending(&c->stream))
 		event_add(c->write_event, NULL);
+	else
+		ivshmem_keep_sent(c);
 }
 
 static void ivshmem_writable(evutil_socket_t fd, short what, void *arg)
@@ -196,7 +201,7 @@ static void ivshmem_poll(evutil_socket_t fd, short what, void *arg)
 
 /* --- the client's beginning ----------------------------------------------- */
 
-static int ivshmem_begin(struct carrier *c, int fd)
+int ivshmem_attach(struct carrier *c, int fd)
 {
 	struct event_base *base = pvio_worker_base(c->broker->control);
 	socklen_t len = sizeof(c->cred);
@@ -215,10 +220,20 @@ static int ivshmem_begin(struct carrier *c, int fd)
 	(void)getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &c->cred, &len);
 	c->has_client = true;
 	c->clients++;
+	return 0;
+}
+
+static int ivshmem_begin(struct carrier *c, int fd)
+{
+	int rc = ivshmem_attach(c, fd);
+
+	if (rc < 0)
+		return rc;
 	pvio_log_limited(&c->broker->log_limit, PVIO_LOG_INFO,
 			 "%s: ivshmem: client is process %lld of user %lld",
 			 c->broker->name, (long long)c->cred.pid,
 			 (long long)c->cred.uid);
+	ivshmem_keep_begin(c);
 	ivshmem_send(c, IVSHMEM_VERSION, -1);
 	ivshmem_send(c, IVSHMEM_CLIENT, -1);
 	ivshmem_send(c, IVSHMEM_MEMORY, c->broker->memory.fd);
@@ -232,6 +247,9 @@ static int ivshmem_serve(void *arg, int fd)
 	struct carrier *c = arg;
 	int rc = 0;
 
+	/* It may have left, and come again, before we look. */
+	if (c->has_client && ivshmem_is_hung_up(c->stream.fd))
+		ivshmem_gone(c);
 	if (c->has_client) {
 		c->refused++;
 		pvio_log_limited(&c->broker->log_limit, PVIO_LOG_WARNING,
@@ -273,6 +291,8 @@ static int ivshmem_create(struct broker *broker, struct pvio_config *cfg,
 	c->next_peer = IVSHMEM_CLIENT + 1;
 	pvio_list_init(&c->stream.queue);
 	pvio_job_init(&c->leave_job, ivshmem_leave);
+	for (i = 0; i < IVSHMEM_MAX_VECTORS; i++)
+		c->spare_fd[i] = -1;
 	for (i = 0; i < CARRIER_MAX_SLOTS; i++) {
 		c->kicks[i].carrier = c;
 		c->kicks[i].lent_fd = c->kicks[i].from_fd = -1;
@@ -295,7 +315,11 @@ static int ivshmem_create(struct broker *broker, struct pvio_config *cfg,
 
 static int ivshmem_start(struct carrier *c)
 {
-	return pvio_endpoint_open(&c->endpoint);
+	int rc = pvio_endpoint_open(&c->endpoint);
+
+	if (rc == 0)
+		ivshmem_resume(c);
+	return rc;
 }
 
 static void ivshmem_stop(struct carrier *c, pvio_done_fn *done, void *arg)

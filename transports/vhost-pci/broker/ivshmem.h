@@ -4,6 +4,7 @@
  *
  *	ivshmem.c	 the client: it comes, is sent to, goes
  *	ivshmem-signals.c kicks and calls: vectors and peers
+ *	ivshmem-kept.c	 what outlives its process
  */
 #ifndef PVIO_VHOST_PCI_IVSHMEM_H
 #define PVIO_VHOST_PCI_IVSHMEM_H
@@ -15,9 +16,14 @@
 
 #include <sys/socket.h>
 
-#define IVSHMEM_CLIENT     0
-#define IVSHMEM_PEER_SHIFT 16
-#define IVSHMEM_LINKS      4
+#define IVSHMEM_CLIENT	    0
+#define IVSHMEM_MAX_VECTORS 2048 /* QEMU's limit is MSI-X's */
+#define IVSHMEM_PEER_SHIFT  16
+#define IVSHMEM_LINKS	    4
+/* A doorbell's value is also a return code: not negative. */
+#define IVSHMEM_NOBODY	    0x7fff
+/* From there on some peers are left for every slot. */
+#define IVSHMEM_LAST_LENT   (IVSHMEM_NOBODY - CARRIER_MAX_SLOTS)
 
 struct ivshmem_kick {
 	uint32_t vector;
@@ -28,6 +34,7 @@ struct ivshmem_kick {
 };
 
 struct ivshmem_call;
+struct ivshmem_kept;
 
 /* A peer, and what its doorbell writes to. */
 struct ivshmem_link {
@@ -65,6 +72,9 @@ struct carrier {
 	struct pvio_job leave_job;
 	struct ucred cred; /* whose it is */
 	unsigned int next_vector;
+	int spare_fd[IVSHMEM_MAX_VECTORS]; /* owned, by vector; -1 */
+	unsigned int nr_spares;
+	struct ivshmem_kept *kept; /* mapping; NULL: it ends with us */
 	struct ivshmem_kick kicks[CARRIER_MAX_SLOTS];
 	uint32_t next_peer;
 	struct ivshmem_call calls[CARRIER_MAX_SLOTS];
@@ -77,6 +87,8 @@ struct carrier {
 
 /* --- ivshmem.c ------------------------------------------------------------ */
 
+/* The client is at @fd (taken), and has been sent nothing that we know of. */
+int ivshmem_attach(struct carrier *c, int fd);
 /* @fd (borrowed) goes along, unless -1. */
 void ivshmem_send(struct carrier *c, int64_t value, int fd);
 /* See soon whether what was sent is in force. */
@@ -90,5 +102,26 @@ void ivshmem_set_call(struct carrier *c, unsigned int slot, int fd,
 		      pvio_done_fn *done, void *arg);
 /* The client is gone: so is what it was sent. */
 void ivshmem_forget_signals(struct carrier *c);
+
+/* --- ivshmem-kept.c ------------------------------------------------------- */
+
+/* The client is new: it is to outlive us, if somebody keeps it. */
+void ivshmem_keep_begin(struct carrier *c);
+/*
+ * Vector @n is @fd; peer @n is there, or is no more.  ivshmem_send() of that
+ * follows, and at its end ivshmem_keep_sent().
+ */
+void ivshmem_keep_vector(struct carrier *c, unsigned int n, int fd);
+void ivshmem_keep_peer(struct carrier *c, uint32_t n, bool is_there);
+void ivshmem_keep_sent(struct carrier *c);
+void ivshmem_keep_nothing(struct carrier *c);
+/* A vector that was lent before us: its descriptor is the caller's now. */
+int ivshmem_take_spare(struct carrier *c, unsigned int vector);
+/* Let @k have one of those, if there is one. */
+void ivshmem_kick_spare(struct carrier *c, struct ivshmem_kick *k);
+/* Has whoever is at the other end of @fd closed it? */
+bool ivshmem_is_hung_up(int fd);
+/* Go on with the client of a process before us, if there is one. */
+void ivshmem_resume(struct carrier *c);
 
 #endif
