@@ -196,6 +196,64 @@ $(disk a 'transport = { type = "hypercall"; interrupts = 0; socket = "/x"; };')
 ); } );
 END
 
+# Windows, and their ports, which are devices' equals in name and socket.
+window() { # KEYS PORT...
+	printf 'windows = ( { name = "w"; socket = "%s/w.sock";\n%s\nports = (\n' \
+		"$dir" "$1"
+	shift
+	printf '%s\n' "$*"
+	printf '); } );\n'
+}
+ram="window = \"ram\"; file = \"$dir/ram\"; size = \"16M\";"
+port="{ name = \"p\"; model = \"block\"; socket = \"$dir/p.sock\"; }"
+accepted "a window" <<END
+$(window "$ram vectors = 16; timeout_ms = 5000; workers = 2;" "$port")
+END
+[ ! -e "$dir/ram" ] || fail "trying a window makes its file"
+refused 'pvio.conf:2: colour: unknown key' <<END
+$(window "$ram colour = 7;" "$port")
+END
+refused 'pvio.conf:4: colour: unknown key' <<END
+$(window "$ram" "${port%\}} colour = 7; }")
+END
+refused 'pvio.conf:2: window: ' <<END
+$(window 'window = "open";' "$port")
+END
+refused 'pvio.conf:1: file: needed' <<END
+$(window 'window = "ram"; size = "16M";' "$port")
+END
+refused 'pvio.conf:2: size: not a power of two' <<END
+$(window "$(echo "$ram" | sed s/16M/17M/)" "$port")
+END
+refused 'pvio.conf:2: vectors: ' <<END
+$(window "$ram vectors = 1;" "$port")
+END
+refused 'pvio.conf:2: carrier: ' <<END
+$(window "$ram carrier = \"pigeon\";" "$port")
+END
+refused 'pvio.conf:3: ports: there are none' <<END
+$(window "$ram")
+END
+refused 'pvio.conf:4: name: w has another "p"' <<END
+$(window "$ram" "$port, $port")
+END
+refused 'pvio.conf:4: name: vm1 has another "p"' <<END
+$(window "$ram" "$port")
+guests = ( { name = "vm1"; devices = (
+{ name = "p"; model = "rng"; $vhost } ); } );
+END
+refused 'pvio.conf:4: socket: is the socket of w as well' <<END
+$(window "$ram" "$port" | sed s/p.sock/w.sock/)
+END
+refused 'pvio.conf:4: socket: missing' <<END
+$(window "$ram" '{ name = "p"; model = "block"; }')
+END
+refused 'pvio.conf:3: name: there is another "w"' <<END
+windows = (
+{ name = "w"; socket = "$dir/1"; $ram ports = ( $port ); },
+{ name = "w"; socket = "$dir/2"; $ram ports = ( $port ); } );
+END
+
 # The file itself.
 "$pviod" -c "$dir/nowhere.conf" --check > "$dir/said" 2>&1
 [ $? = 2 ] || fail "missing file"

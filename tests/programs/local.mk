@@ -67,6 +67,15 @@ tests_programs_check_vfio_user_CPPFLAGS = $(test_cppflags)
 tests_programs_check_vfio_user_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_programs_check_vfio_user_LDADD = $(test_libs) $(JSONC_LIBS)
 
+check_PROGRAMS += tests/programs/check_window
+TESTS += tests/programs/check_window
+tests_programs_check_window_SOURCES = $(program_rig) \
+	tests/programs/disk-guest.h \
+	tests/programs/check_window.c
+tests_programs_check_window_CPPFLAGS = $(test_cppflags)
+tests_programs_check_window_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_programs_check_window_LDADD = $(test_libs) $(JSONC_LIBS)
+
 check_LTLIBRARIES += tests/programs/rogue.la
 tests_programs_rogue_la_SOURCES = tests/programs/rogue.c
 tests_programs_rogue_la_CPPFLAGS = $(test_cppflags) -DPVIO_MODULE
