@@ -93,6 +93,54 @@ static void show_faults(struct json_object *faults)
 		printf("\n");
 }
 
+/* The numbers of @object, on one line behind @title. */
+static void show_numbers(const char *title, struct json_object *object)
+{
+	const char *between = " ";
+
+	printf("%11s", title);
+	json_object_object_foreach(object, name, value)
+	{
+		if (!json_object_is_type(value, json_type_int))
+			continue;
+		printf("%s%s %" PRId64, between, name,
+		       json_object_get_int64(value));
+		between = ", ";
+	}
+	printf("\n");
+}
+
+static bool show_is_true(struct json_object *object, const char *key)
+{
+	return json_object_get_boolean(show_get(object, key));
+}
+
+/* A port of a window: false: it is a device. */
+static bool show_port(const char *device, struct json_object *result)
+{
+	const char *window = link_string(result, "window");
+
+	if (!window)
+		return false;
+	printf("%s: port of a %s window over %s, %s; the appliance is %s\n",
+	       device ? device : "", window, show_text(result, "carrier"),
+	       show_is_true(result, "open") ? "open" : "closed",
+	       show_is_true(result, "distrusted")  ? "not trusted"
+	       : show_is_true(result, "appliance") ? "there"
+						   : "not there");
+	show_numbers("port:", result);
+	json_object_object_foreach(result, name, value)
+	{
+		char title[32];
+
+		if (!json_object_is_type(value, json_type_object))
+			continue;
+		snprintf(title, sizeof(title), "%s:", name);
+		show_numbers(title, value);
+	}
+	return true;
+}
+
 void show_stats(const char *device, struct json_object *result)
 {
 	static const struct {
@@ -114,6 +162,8 @@ void show_stats(const char *device, struct json_object *result)
 	struct json_object *queues = show_get(result, "queues"), *queue;
 	size_t i, c;
 
+	if (show_port(device, result))
+		return;
 	show_head(device, result);
 	printf("%5s", "QUEUE");
 	for (c = 0; c < nr; c++)
@@ -167,6 +217,8 @@ void show_latency(const char *device, struct json_object *result)
 	struct json_object *queues = show_get(result, "queues");
 	size_t i;
 
+	if (show_port(device, result))
+		return;
 	show_head(device, result);
 	printf("%5s  %-9s%10s%10s%10s%10s%10s%10s\n", "QUEUE", "STAGE",
 	       "SAMPLES", "MEAN", "HALF <", "90% <", "99% <", "ALL <");
