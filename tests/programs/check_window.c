@@ -212,7 +212,11 @@ static uint32_t epoch_of(const struct client *c)
 	return le32toh(h->epoch);
 }
 
-static const char *const modes[] = { WINDOW(RAM, PORT("b-disk")) };
+static const char *const modes[] = {
+	WINDOW(RAM, PORT("b-disk")),
+	/* With the second process these are used up: it relays. */
+	WINDOW(RAM "vectors = 2; ", PORT("b-disk")),
+};
 #define NR_MODES ((int)pvio_array_size(modes))
 
 /* QEMU would not connect again: what it has stays good. */
