@@ -43,7 +43,7 @@ guest_sources += \
 
 include $(srcdir)/guest/baremetal/local.mk
 
-# The Linux driver of the bus, which Linux's build system builds.
+# The Linux drivers of the bus and of windows, which Linux's build system builds.
 EXTRA_DIST += \
 	guest/linux/Kbuild \
 	guest/linux/Makefile \
@@ -60,4 +60,7 @@ EXTRA_DIST += \
 	guest/linux/queue.c \
 	guest/linux/signal.c \
 	guest/linux/virtio.c \
+	guest/linux/window/Kbuild \
+	guest/linux/window/Makefile \
+	guest/linux/window/main.c \
 	$(NULL)

@@ -13,5 +13,6 @@ pvioinclude_HEADERS = \
 	include/pvio/pci.h \
 	include/pvio/pvio.h \
 	include/pvio/window.h \
+	include/pvio/window-module.h \
 	include/pvio/worker.h \
 	$(NULL)
