@@ -58,6 +58,7 @@ library_sources += \
 	transports/vfio-user/wire.h \
 	transports/vhost-pci/abi.h \
 	transports/vhost-pci/access-ivshmem.c \
+	transports/vhost-pci/access-module.c \
 	transports/vhost-pci/access-vfio.c \
 	transports/vhost-pci/broker/appliance.c \
 	transports/vhost-pci/broker/arena.c \

@@ -359,6 +359,7 @@ static int window_find_driver(const char *address,
 		const struct window_access_ops *ops;
 	} drivers[] = {
 		{ "vfio-pci", &window_vfio_ops },
+		{ "pvio_window", &window_module_ops },
 	};
 	char path[64], link[PATH_MAX];
 	const char *driver;
@@ -384,8 +385,9 @@ static int window_find_driver(const char *address,
 		}
 	}
 	pvio_log(PVIO_LOG_ERROR,
-		 "window %s: driver %s is bound to it, not vfio-pci", address,
-		 driver);
+		 "window %s: driver %s is bound to it, not vfio-pci or "
+		 "pvio_window",
+		 address, driver);
 	return -ENODEV;
 }
 

@@ -7,8 +7,8 @@
  *	pipe.c		 what comes back from the back-end
  *	window.c	 the window: who shares it, epochs, beats, interrupts
  *	channel.c	 frames
- *	access-*.c	 where it is: behind a PCI function that VFIO opens, or
- *			 at an ivshmem server's socket
+ *	access-*.c	 where it is: behind a PCI function that VFIO or our
+ *			 module opens, or at an ivshmem server's socket
  *
  * All of it is for the control worker, but for what says otherwise.
  *
@@ -61,7 +61,8 @@ struct window_access_ops {
 	void (*ring)(void *access, uint32_t value);
 };
 
-extern const struct window_access_ops window_ivshmem_ops, window_vfio_ops;
+extern const struct window_access_ops window_ivshmem_ops, window_vfio_ops,
+	window_module_ops;
 
 /*
  * The window is there: @bytes at @host, which stays until close or again; or,
