@@ -7,6 +7,12 @@ tests_unit_check_broker_SOURCES = tests/unit/check_broker.c $(broker_rig)
 tests_unit_check_broker_CPPFLAGS = $(test_cppflags)
 tests_unit_check_broker_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_check_broker_LDADD = $(test_libs)
+check_PROGRAMS += tests/unit/check_window
+TESTS += tests/unit/check_window
+tests_unit_check_window_CPPFLAGS = $(test_cppflags)
+tests_unit_check_window_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_check_window_LDADD = $(test_libs)
+
 check_PROGRAMS += tests/unit/check_bounce
 TESTS += tests/unit/check_bounce
 tests_unit_check_bounce_SOURCES = tests/unit/check_bounce.c $(bounce_rig)
