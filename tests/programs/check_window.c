@@ -34,7 +34,8 @@ static struct rig host, appliance;
 #define WINDOW(keys, ports)                                           \
 	CONTROL "windows = ( { name = \"w\"; socket = \"@/a.sock\"; " \
 		"size = \"16M\"; " keys " ports = ( " ports " ); } );\n"
-#define RAM "window = \"ram\"; file = \"@/ram\"; "
+#define BOUNCE "window = \"bounce\"; "
+#define RAM    "window = \"ram\"; file = \"@/ram\"; "
 
 /* --- fixture -------------------------------------------------------------- */
 
@@ -216,6 +217,7 @@ static const char *const modes[] = {
 	WINDOW(RAM, PORT("b-disk")),
 	/* With the second process these are used up: it relays. */
 	WINDOW(RAM "vectors = 2; ", PORT("b-disk")),
+	WINDOW(BOUNCE, PORT("b-disk")),
 };
 #define NR_MODES ((int)pvio_array_size(modes))
 
