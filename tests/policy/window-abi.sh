@@ -34,8 +34,21 @@ layout '### Frames' window_frame 16 bytes session kind number
 says "A frame is a header of $num bytes and a payload, padded to $num:" \
 	'sizeof(struct window_frame)' WINDOW_FRAME_ALIGN
 says "\| bytes of the payload: up to $num \|" WINDOW_MAX_PAYLOAD
-says "\| kind: $num message, $num message of the back-end's \|" \
+says "\| kind: $num message, $num message of the back-end's \(" \
 	WINDOW_MESSAGE WINDOW_BACKEND_MESSAGE
+
+# The function's numbers have no 0x there, nor the BARs.
+pci=$(sed -nE 's/^\| PCI \|.*\| ([0-9a-f]{4}):([0-9a-f]{4}) \|$/0x\1 0x\2/p' \
+	"$tmp/page")
+# shellcheck disable=SC2086
+set -- $pci
+[ $# = 2 ] || fail "$doc does not say which PCI function a window is"
+is WINDOW_PCI_VENDOR "${1:-0}"
+is WINDOW_PCI_DEVICE "${2:-0}"
+says "^\| registers \|.*\| BAR ([0-9]) \|$" WINDOW_PCI_REGISTERS
+says "^\| window \|.*\| BAR ([0-9]) \|$" WINDOW_PCI_MEMORY
+says "at $num there is the number of this peer, or 0, and $num is the doorbell" \
+	WINDOW_REG_POSITION WINDOW_REG_DOORBELL
 
 {
 	sed -nE 's/^#define (WINDOW_[A-Z_]+)[ \t]+[^ \t].*/\1/p' $header
