@@ -188,6 +188,10 @@ static void set_call_work(struct pvio_queue_op *op)
 	if (vq->call_fd >= 0)
 		close(vq->call_fd);
 	vq->call_fd = vq->control->new_call_fd;
+	/* What came to the one before may never have been seen. */
+	if (vq->state == PVIO_VQ_RUNNING && vq->call_fd >= 0 &&
+	    pvio_vq_has_answered(vq))
+		pvio_vq_notify(vq);
 	pvio_queue_op_done(op, 0);
 }
 

@@ -180,6 +180,13 @@ static void start_work(struct pvio_queue_op *op)
 	rc = queue_begin(vq);
 	if (rc < 0)
 		goto idle_queue;
+	/*
+	 * Whoever served it before us may have ended between an answer and the
+	 * notification.  Ours would not make up for that: with an event index
+	 * the driver has asked for that one, and for none that comes after it.
+	 */
+	if (pvio_vq_has_answered(vq))
+		pvio_vq_notify(vq);
 	pvio_queue_op_done(op, 0);
 	return;
 

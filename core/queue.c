@@ -330,7 +330,7 @@ static pvio_cold void vq_drop_call_fd(struct pvio_vq *vq)
 	vq->call_fd = -1;
 }
 
-static void vq_notify(struct pvio_vq *vq)
+void pvio_vq_notify(struct pvio_vq *vq)
 {
 	pvio_count(&vq->stats.notifications, 1);
 	if (likely(vq->call_fd >= 0)) {
@@ -346,7 +346,7 @@ void pvio_vq_flush(struct pvio_vq *vq)
 	if (vq->nr_staged == 0)
 		return;
 	if (vq->packed ? pvio_packed_publish(vq) : pvio_split_publish(vq))
-		vq_notify(vq);
+		pvio_vq_notify(vq);
 	else
 		pvio_count(&vq->stats.suppressed, 1);
 	pvio_count(&vq->stats.flushes, 1);

@@ -303,6 +303,13 @@ void pvio_vq_get_position(const struct pvio_vq *vq,
 void pvio_vq_init(struct pvio_vq *vq, struct pvio_device *dev,
 		  unsigned int index);
 void pvio_vq_fini(struct pvio_vq *vq);
+/* Notify the driver, whether it wants that or not.  The queue's worker. */
+void pvio_vq_notify(struct pvio_vq *vq);
+/* Is there an answer in its ring, ours or of somebody before us? */
+static inline bool pvio_vq_has_answered(const struct pvio_vq *vq)
+{
+	return vq->next_used != 0 || vq->stats.requests != 0;
+}
 
 /* --- what core/device does for core/queue, on the queue's worker --------- */
 
