@@ -160,6 +160,9 @@ static void message_call(struct port *port, struct port_message *m)
 	if (!(m->vu.u64 & VU_VRING_NO_FD))
 		doorbell = PORT_HAS_DOORBELL | m->frame.number;
 	pvio_store_once(&port->rings[ring].doorbell, doorbell);
+	/* What came to the one before may never have been seen. */
+	if (doorbell)
+		window_ring(port->window, m->frame.number);
 	m->vu.u64 |= VU_VRING_NO_FD;
 }
 
