@@ -286,11 +286,11 @@ kernel_get()
 	kmods=$(echo "$dir"/lib/modules/*)
 }
 
-# module_get: sets $guest_module, guest/linux built for the guest's kernel, which
-# its initramfs has then in /modules
+# module_get [MODULE]: sets $guest_module, of guest/linux built for the guest's
+# kernel, which its initramfs has then in /modules
 module_get()
 {
-	guest_module=$("$here/build-module" "$PVIO_CACHE" "$kernel_of") ||
+	guest_module=$("$here/build-module" "$PVIO_CACHE" "$kernel_of" "$@") ||
 		skip "no module: see fetch-headers and build-module"
 }
 
@@ -368,7 +368,12 @@ steps()
 	cat >"$1.steps"
 }
 
-# initramfs KIND NAME: NAME.initrd for guest NAME from its NAME.steps
+qemu_modules=(virtio_ring virtio virtio_pci_modern_dev virtio_pci_legacy_dev
+	virtio_pci virtio_mmio failover net_failover virtio_net virtio_blk
+	crc16 crc32c_generic libcrc32c mbcache jbd2 ext4)
+
+# initramfs KIND NAME: NAME.initrd for guest NAME from its NAME.steps; a KIND that
+# is not known here has a function initramfs_KIND FILE
 initramfs()
 {
 	local base=$work/$1-$kernel_of.base
@@ -379,13 +384,13 @@ initramfs()
 			failover net_failover virtio_net virtio_blk
 		;;
 	qemu)
-		initramfs_base "$base" "$kmods" virtio_ring virtio \
-			virtio_pci_modern_dev virtio_pci_legacy_dev virtio_pci \
-			virtio_mmio failover net_failover virtio_net virtio_blk \
-			crc16 crc32c_generic libcrc32c mbcache jbd2 ext4
+		initramfs_base "$base" "$kmods" "${qemu_modules[@]}"
 		;;
 	nested)
 		initramfs_base "$base" "$kmods" irqbypass ccp kvm kvm-amd tun
+		;;
+	*)
+		"initramfs_$1" "$base"
 		;;
 	esac
 	mkdir -p "$2.root/modules"
@@ -418,6 +423,11 @@ uml_start()
 kernel_args="console=ttyS0 quiet panic=-1 no_timer_check nowatchdog"
 kernel_args+=" rcupdate.rcu_cpu_stall_suppress=1"
 
+# What is different for some guests: a case may set them, and $guest_input, where
+# the console's input is from.
+guest_kind=qemu
+guest_memory="-m 256 -object memory-backend-memfd,id=m,size=256M,share=on"
+
 # qemu_start NAME ARGS...: Debian's QEMU without KVM; sets $guest
 qemu_start()
 {
@@ -427,14 +437,14 @@ qemu_start()
 	have busybox cpio
 	qemu_get
 	kernel_get
-	initramfs qemu "$name"
+	initramfs "$guest_kind" "$name"
 	echo "+ qemu-system-x86_64 $*"
-	"${qemu[@]}" -accel tcg -nodefaults -nographic -no-reboot -m 256 \
+	# shellcheck disable=SC2086
+	"${qemu[@]}" -accel tcg -nodefaults -nographic -no-reboot \
 		-cpu max -serial stdio -kernel "$vmlinuz" \
 		-initrd "$name.initrd" -append "$kernel_args ${guest_args-}" \
-		-object memory-backend-memfd,id=m,size=256M,share=on \
-		-machine memory-backend=m "$@" \
-		>"$name.console" 2>"$name.log" </dev/null &
+		$guest_memory -machine memory-backend=m "$@" \
+		>"$name.console" 2>"$name.log" <"${guest_input:-/dev/null}" &
 	guest=$!
 	pids+=("$guest")
 }

@@ -15,6 +15,7 @@ guest_tests = \
 	tests/guests/migrate.sh \
 	tests/guests/vfio-user-disk.sh \
 	tests/guests/vfio-user-net.sh \
+	tests/guests/vhost-pci.sh \
 	tests/guests/smccc.sh \
 	tests/guests/tinyvmm-linux.sh \
 	tests/guests/window.sh \
@@ -48,6 +49,7 @@ EXTRA_DIST += \
 	tests/guests/lib.sh \
 	tests/guests/smccc-vmm.c \
 	tests/guests/vfio-user.bash \
+	tests/guests/vhost-pci.bash \
 	$(NULL)
 
 if GUEST_TESTS
