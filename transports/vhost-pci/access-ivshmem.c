@@ -37,6 +37,8 @@
 #define IVSHMEM_MAX_PEERS   4096
 #define IVSHMEM_MAX_VECTORS 16 /* of a peer */
 #define IVSHMEM_VERSION	    0
+/* At first; a server that is not there for long is asked less often. */
+#define IVSHMEM_RECONNECT_MS 50
 /* Then others' events get their turn. */
 #define IVSHMEM_MESSAGES_PER_TURN 64
 
@@ -379,6 +381,7 @@ static int ivshmem_open(struct window *w, const char *place, void **access)
 	pvio_endpoint_init(&iv->endpoint, place, w->control, "ivshmem",
 			   ivshmem_serve, iv);
 	iv->endpoint.connects = true;
+	iv->endpoint.reconnect_ms = IVSHMEM_RECONNECT_MS;
 	iv->endpoint.path = strdup(place);
 	rc = iv->endpoint.path ? pvio_endpoint_open(&iv->endpoint) : -ENOMEM;
 	if (rc < 0) {
