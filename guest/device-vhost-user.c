@@ -569,11 +569,14 @@ static void vhost_user_free(struct guest_vhost_user *gv)
 static void vhost_user_close(struct guest_device *gd)
 {
 	struct guest_vhost_user *gv = vhost_user_of(gd);
+	struct guest_vu_options options = gv->options;
 
 	/* Rings that stop before the connection does lose nothing. */
 	if (gv->vu.fd >= 0 && !gv->is_gone)
 		vhost_user_reset(gv);
 	vhost_user_free(gv);
+	if (options.closed)
+		options.closed(options.closed_arg);
 }
 
 static const struct guest_device_ops vhost_user_ops = {

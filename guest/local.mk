@@ -37,6 +37,8 @@ guest_sources += \
 	guest/vfio-user.h \
 	guest/vhost-user.c \
 	guest/vhost-user.h \
+	guest/way-window.c \
+	guest/way-window.h \
 	guest/way.c \
 	guest/way.h \
 	$(NULL)

@@ -5,6 +5,7 @@
 #include "memory.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -34,6 +35,7 @@ int guest_memory_add(struct guest_memory *mem, uint64_t gpa, uint64_t size)
 		goto close_fd;
 
 	r->fd = fd;
+	r->offset = 0;
 	r->gpa = gpa;
 	r->size = size;
 	r->host = host;
@@ -56,6 +58,56 @@ void guest_memory_fini(struct guest_memory *mem)
 		close(r->fd);
 		r->fd = -1;
 	}
+}
+
+static uint64_t page_up(uint64_t bytes)
+{
+	return (bytes + 4095) / 4096 * 4096;
+}
+
+uint64_t guest_memory_file_bytes(const struct guest_memory *mem)
+{
+	uint64_t bytes = 0;
+	unsigned int i;
+
+	for (i = 0; i < mem->nr; i++)
+		bytes += page_up(mem->region[i].size);
+	return bytes;
+}
+
+static int region_move(struct guest_region *r, int fd, uint64_t offset)
+{
+	int own = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	int rc;
+
+	if (own < 0)
+		return -errno;
+	/* What nobody has allocated is zero there, too. */
+	if (pwrite(own, r->host, r->used, (off_t)offset) !=
+		    (ssize_t)r->used ||
+	    mmap(r->host, r->size, PROT_READ | PROT_WRITE,
+		 MAP_SHARED | MAP_FIXED, own, (off_t)offset) == MAP_FAILED) {
+		rc = errno ? -errno : -EIO;
+		close(own);
+		return rc;
+	}
+	close(r->fd);
+	r->fd = own;
+	r->offset = offset;
+	return 0;
+}
+
+int guest_memory_move(struct guest_memory *mem, int fd)
+{
+	uint64_t offset = 0;
+	unsigned int i;
+	int rc = 0;
+
+	for (i = 0; i < mem->nr && rc == 0; i++) {
+		rc = region_move(&mem->region[i], fd, offset);
+		offset += page_up(mem->region[i].size);
+	}
+	return rc;
 }
 
 void *guest_alloc(struct guest_memory *mem, size_t size, size_t align,

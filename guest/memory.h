@@ -16,6 +16,7 @@
 
 struct guest_region {
 	int fd;		/* memfd, owned */
+	uint64_t offset; /* in it */
 	uint64_t gpa, size;
 	uint8_t *host;	/* our own mapping of it */
 	uint64_t used;	/* allocated from the start */
@@ -30,6 +31,13 @@ void guest_memory_init(struct guest_memory *mem);
 /* Add @size bytes at @gpa.  0 or -errno. */
 int guest_memory_add(struct guest_memory *mem, uint64_t gpa, uint64_t size);
 void guest_memory_fini(struct guest_memory *mem);
+/* How long a file is that all of it is in. */
+uint64_t guest_memory_file_bytes(const struct guest_memory *mem);
+/*
+ * Have all of it in the file @fd (borrowed) instead, one region behind the
+ * other, with what is in it; host addresses stay.  Before anybody else has it.
+ */
+int guest_memory_move(struct guest_memory *mem, int fd);
 
 /* Allocate @size zeroed bytes, aligned; NULL when no region has room. */
 void *guest_alloc(struct guest_memory *mem, size_t size, size_t align,

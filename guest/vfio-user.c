@@ -485,6 +485,7 @@ int guest_vfu_map_memory(struct guest_vfu *vfu, const struct guest_memory *mem)
 	for (i = 0; i < mem->nr && rc == 0; i++)
 		rc = guest_vfu_dma_map(vfu, VFU_DMA_READABLE | VFU_DMA_WRITABLE,
 				       mem->region[i].gpa, mem->region[i].size,
-				       mem->region[i].fd, 0);
+				       mem->region[i].fd,
+				       mem->region[i].offset);
 	return rc;
 }

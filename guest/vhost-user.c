@@ -183,6 +183,7 @@ void guest_vu_region(const struct guest_region *r,
 		.gpa = r->gpa,
 		.size = r->size,
 		.uva = (uintptr_t)r->host,
+		.mmap_offset = r->offset,
 	};
 }
 

@@ -90,6 +90,9 @@ struct guest_vu_options {
 	bool no_status;	 /* do not use the STATUS feature */
 	bool no_inflight; /* do not track requests in flight */
 	int fd;		 /* with path NULL: a connected socket; taken */
+	/* Called when a device that was opened is closed, last of all. */
+	void (*closed)(void *arg);
+	void *closed_arg;
 };
 
 int guest_device_open_vhost_user_with(const char *path,

@@ -9,6 +9,7 @@
 #include "device-pci.h"
 #include "device-vfio-user.h"
 #include "vhost-user.h"
+#include "way-window.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -132,6 +133,24 @@ static int open_bus_direct(const struct guest_way_setup *setup,
 	return guest_device_open_bus_with(setup->dev, setup->mem, &options, gd);
 }
 
+static int open_window(const struct guest_way_setup *setup,
+		       struct guest_device **gd)
+{
+	char path[128];
+
+	socket_path(setup->dir, path, sizeof(path));
+	return guest_way_window_open(setup, path, false, gd);
+}
+
+static int open_window_bounce(const struct guest_way_setup *setup,
+			      struct guest_device **gd)
+{
+	char path[128];
+
+	socket_path(setup->dir, path, sizeof(path));
+	return guest_way_window_open(setup, path, true, gd);
+}
+
 static const struct guest_way_row {
 	const char *name;
 	const char *type, *keys; /* of the transport */
@@ -188,6 +207,14 @@ static const struct guest_way_row {
 		.name = "bus-direct", .type = "hypercall",
 		.keys = "interrupts = 64; ", .has_bus = true,
 		.open = open_bus_direct,
+	},
+	[GUEST_WAY_WINDOW] = {
+		.name = "window", .type = "vhost-pci", .keys = "",
+		.has_socket = true, .open = open_window,
+	},
+	[GUEST_WAY_WINDOW_BOUNCE] = {
+		.name = "window-bounce", .type = "vhost-pci", .keys = "",
+		.has_socket = true, .open = open_window_bounce,
 	},
 };
 

@@ -27,6 +27,8 @@ enum guest_way {
 	GUEST_WAY_VFIO_USER_POLL, /* doorbells are memory nobody looks at */
 	GUEST_WAY_BUS,	      /* hypercalls; signals both ways */
 	GUEST_WAY_BUS_DIRECT, /* a doorbell and an interrupt for each queue */
+	GUEST_WAY_WINDOW,     /* another machine's, who sees our memory */
+	GUEST_WAY_WINDOW_BOUNCE, /* another machine's, who sees copies */
 	GUEST_NR_WAYS
 };
 
