@@ -154,7 +154,7 @@ static int open_window_bounce(const struct guest_way_setup *setup,
 static const struct guest_way_row {
 	const char *name;
 	const char *type, *keys; /* of the transport */
-	bool has_socket, is_polled;
+	bool has_socket, is_polled, is_window;
 	bool has_bus; /* of the name of the directory: none but this device's */
 	int (*open)(const struct guest_way_setup *setup,
 		    struct guest_device **gd);
@@ -210,11 +210,13 @@ static const struct guest_way_row {
 	},
 	[GUEST_WAY_WINDOW] = {
 		.name = "window", .type = "vhost-pci", .keys = "",
-		.has_socket = true, .open = open_window,
+		.has_socket = true, .is_window = true,
+		.open = open_window,
 	},
 	[GUEST_WAY_WINDOW_BOUNCE] = {
 		.name = "window-bounce", .type = "vhost-pci", .keys = "",
-		.has_socket = true, .open = open_window_bounce,
+		.has_socket = true, .is_window = true,
+		.open = open_window_bounce,
 	},
 };
 
@@ -241,6 +243,18 @@ bool guest_way_has_socket(enum guest_way way)
 bool guest_way_is_polled(enum guest_way way)
 {
 	return way_rows[way].is_polled;
+}
+
+bool guest_way_is_window(enum guest_way way)
+{
+	return way_rows[way].is_window;
+}
+
+bool guest_way_is_vhost_user(enum guest_way way)
+{
+	return way == GUEST_WAY_VHOST_USER ||
+	       way == GUEST_WAY_VHOST_USER_UNTRACKED ||
+	       guest_way_is_window(way);
 }
 
 void guest_way_transport(enum guest_way way, const char *dir, char *text,

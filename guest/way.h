@@ -39,6 +39,13 @@ enum guest_way guest_way_find(const char *name);
 bool guest_way_is_polled(enum guest_way way);
 /* Is there a socket, so that the device must run while the driver is opened? */
 bool guest_way_has_socket(enum guest_way way);
+/* Does the driver's side speak vhost-user, which is no bus of registers? */
+bool guest_way_is_vhost_user(enum guest_way way);
+/*
+ * Is there somebody between the two sides, so that what one does, or has
+ * answered, reaches the other some turns later?
+ */
+bool guest_way_is_window(enum guest_way way);
 /* The `transport` group, for a device whose socket, if any, is in @dir. */
 void guest_way_transport(enum guest_way way, const char *dir, char *text,
 			 size_t size);

@@ -96,7 +96,12 @@ static inline void rig_open(struct rig *rig)
 static inline int rig_drive(struct rig *rig,
 			    const struct guest_net_options *options)
 {
-	return guest_net_start(rig->gd, &rig->mem, options, &rig->net);
+	int rc = guest_net_start(rig->gd, &rig->mem, options, &rig->net);
+
+	/* The device has the buffers that are to receive what comes next. */
+	if (rc == 0 && guest_way_is_window(way_now))
+		way_settle(rig_worker);
+	return rc;
 }
 
 static inline void rig_up(struct rig *rig, const char *name,
@@ -120,8 +125,7 @@ static inline void rig_down(struct rig *rig)
 
 static inline void rig_step(void)
 {
-	while (pvio_worker_step(rig_worker))
-		;
+	way_settle(rig_worker);
 }
 
 static inline void rig_setup(void)

@@ -9,6 +9,7 @@
 #define PVIO_TESTS_WAY_H
 
 #include "guest/way.h"
+#include "core/worker.h"
 #include "tests/check_main.h"
 
 #include <stdio.h>
@@ -17,6 +18,23 @@
 
 /* The way that is tested now. */
 static enum guest_way way_now;
+
+/*
+ * Long enough that all who have something to do have begun, timers of 1 ms
+ * included.
+ */
+#define WAY_REST_MS 5
+
+/* All that is on @worker has come to rest. */
+static inline void way_settle(struct pvio_worker *worker)
+{
+	if (guest_way_is_window(way_now))
+		while (pvio_worker_wait(worker, WAY_REST_MS))
+			;
+	else
+		while (pvio_worker_step(worker))
+			;
+}
 
 static inline int way_check_run(const char *name, void (*setup)(void),
 				void (*teardown)(void),

@@ -294,6 +294,7 @@ START_TEST(receive_buffer_without_room_for_a_header_comes_back_empty)
 	memset(raw, 0xee, 64);
 	ck_assert_int_eq(guest_ring_add(ring, &seg, 0, 1, raw), 0);
 	ck_assert_int_eq(guest_net_post(rig.net, 0, 100), 0);
+	rig_step();
 	rig_frame(frame, 500, 7);
 	ck_assert_int_eq(guest_net_send(rig.net, 0, NULL, frame, 500), 0);
 	rig_step();
@@ -319,6 +320,7 @@ START_TEST(receive_chain_with_only_readable_buffers_comes_back_empty)
 	seg.gpa = raw_gpa;
 	ck_assert_int_eq(guest_ring_add(ring, &seg, 1, 0, raw), 0);
 	ck_assert_int_eq(guest_net_post(rig.net, 0, 100), 0);
+	rig_step();
 	rig_frame(frame, 500, 7);
 	ck_assert_int_eq(guest_net_send(rig.net, 0, NULL, frame, 500), 0);
 	rig_step();

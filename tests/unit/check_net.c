@@ -170,8 +170,7 @@ static void read_config(struct virtio_net_config *c)
 /* It counts pairs, and leaves the control queue out. */
 static bool is_vhost_user(void)
 {
-	return way_now == GUEST_WAY_VHOST_USER ||
-	       way_now == GUEST_WAY_VHOST_USER_UNTRACKED;
+	return guest_way_is_vhost_user(way_now);
 }
 
 START_TEST(config_space_says_what_was_configured)
@@ -269,6 +268,8 @@ START_TEST(features_that_lack_what_they_need_are_refused)
 		VIRTIO_NET_F_HOST_UFO,   VIRTIO_NET_F_HOST_USO,
 		VIRTIO_NET_F_HOST_ECN,
 	};
+	/* Who knows is asked behind the driver's back, and breaks the device. */
+	int refusal = way_now == GUEST_WAY_WINDOW_BOUNCE ? 0 : -EINVAL;
 	uint64_t bits[2] = { 0, 0 };
 	size_t i;
 
@@ -276,7 +277,7 @@ START_TEST(features_that_lack_what_they_need_are_refused)
 	rig_open(&rig);
 	for (i = 0; i < pvio_array_size(alone); i++) {
 		bits[0] = PVIO_BIT(alone[i]);
-		ck_assert_int_eq(guest_device_negotiate(rig.gd, bits), -EINVAL);
+		ck_assert_int_eq(guest_device_negotiate(rig.gd, bits), refusal);
 	}
 	bits[0] = PVIO_BIT(VIRTIO_NET_F_CSUM) |
 		  PVIO_BIT(VIRTIO_NET_F_HOST_TSO4) |
@@ -299,6 +300,7 @@ START_TEST(link_down_drops_both_ways_and_tells_the_driver)
 					     sizeof(answer)),
 			 0);
 	ck_assert_str_eq(answer, "down");
+	rig_step();
 	ck_assert_uint_gt(guest_device_config_changes(rig.gd), changes);
 	read_config(&c);
 	ck_assert_uint_eq(le16toh(c.status), 0);
@@ -354,6 +356,7 @@ START_TEST(driver_that_can_announce_is_asked_to)
 
 	rig_up(&rig, "net0", ECHO, "", &controlled);
 	pvio_device_model(rig.dev)->announce(rig.dev->model, mac);
+	rig_step();
 	read_config(&c);
 	ck_assert_uint_eq(le16toh(c.status),
 			  VIRTIO_NET_S_LINK_UP | VIRTIO_NET_S_ANNOUNCE);
@@ -361,6 +364,7 @@ START_TEST(driver_that_can_announce_is_asked_to)
 					   VIRTIO_NET_CTRL_ANNOUNCE_ACK, NULL,
 					   0),
 			 VIRTIO_NET_OK);
+	rig_step();
 	read_config(&c);
 	ck_assert_uint_eq(le16toh(c.status), VIRTIO_NET_S_LINK_UP);
 	rig_expect_none(&rig, 0);
@@ -458,6 +462,7 @@ START_TEST(address_tables_and_address_set_filter)
 				 "\x02\0\0\0\0\xdd", 6),
 			 VIRTIO_NET_OK);
 	ck_assert(passes("\x02\0\0\0\0\xdd", NULL));
+	rig_step();
 	read_config(&c);
 	ck_assert_uint_eq(c.mac[5], 0xdd);
 	rig_down(&peer);

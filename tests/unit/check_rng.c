@@ -157,8 +157,7 @@ START_TEST(more_requests_than_a_turn_serves_are_all_served)
 	}
 	guest_ring_publish(ring);
 	guest_device_kick(gd, 0);
-	while (pvio_worker_step(worker))
-		;
+	way_settle(worker);
 	while (guest_ring_reap(ring, &len)) {
 		ck_assert_uint_eq(len, 64);
 		used++;
