@@ -194,6 +194,9 @@ static int share_out(struct bounce *b)
 		q->bytes = part;
 		/* Receive and transmit in turn (virtio 1.4, 5.1.2). */
 		q->is_tx = b->real->device_id == VIRTIO_ID_NET && i % 2;
+		/* Without a partner, and the last. */
+		q->is_control = b->real->device_id == VIRTIO_ID_NET &&
+				i % 2 == 0 && i + 1 == b->facts.nr_queues;
 	}
 	return 0;
 }

@@ -248,6 +248,11 @@ static void request_answer(struct bounce_queue *q, uint16_t slot, uint32_t len)
 	pvio_count(&q->copied_out, len);
 	pvio_count(&q->vq->stats.bytes_out, len);
 	pvio_vq_push(q->vq, request_drop(q, req), len);
+	/* Nobody notifies a driver of what it did itself (virtio 1.4, 5.1.4). */
+	if (q->is_control) {
+		pvio_store_release(&q->bounce->has_commanded, 1);
+		bounce_post_news(q->bounce);
+	}
 }
 
 /* The ring is not to be believed: leave it alone, and have control say so. */

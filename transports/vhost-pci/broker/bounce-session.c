@@ -198,7 +198,8 @@ static void config_ask(struct bounce *b,
 
 static void config_read(struct bounce *b, const uint8_t *payload, size_t size)
 {
-	if (!config_answer(b, payload, size))
+	if (!config_answer(b, payload, size) ||
+	    memcmp(b->config, b->fresh_config, sizeof(b->config)) == 0)
 		return;
 	memcpy(b->config, b->fresh_config, sizeof(b->config));
 	if (b->dev)

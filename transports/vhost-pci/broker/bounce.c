@@ -61,6 +61,8 @@ static void news_arrived(struct pvio_task *task)
 	 * exchange below.
 	 */
 	(void)pvio_exchange(&b->news_are_posted, 0);
+	if (pvio_exchange(&b->has_commanded, 0))
+		b->config_is_stale = true;
 	bounce_go_on(b);
 }
 

@@ -103,6 +103,7 @@ struct bounce_queue {
 	uint64_t gpa, bytes;        /* ... and where that is */
 	int kick_fd, call_fd;       /* owned eventfds, or -1 */
 	bool is_tx;                 /* frames on their way out */
+	bool is_control;            /* of a network card */
 
 	/* The worker's. */
 	struct pvio_vq *vq; /* borrowed; NULL: B's queue is idle */
@@ -220,6 +221,7 @@ struct bounce {
 
 	struct pvio_task news_task;
 	uint8_t news_are_posted; /* atomic */
+	uint8_t has_commanded;   /* atomic: a command may change config */
 
 	bool is_stopping;
 	pvio_done_fn *stop_done;
