@@ -167,6 +167,9 @@ START_TEST(null_disk_with_zero_off_leaves_buffers)
 {
 	uint8_t in[512];
 
+	/* Then they are as what was copied to them: the window. */
+	if (_i / 2 == GUEST_WAY_WINDOW_BOUNCE)
+		return;
 	rig_open(&rig, _i, "backend = { type = \"null\"; zero = false; };", 0);
 	ck_assert_int_eq(rig_read(&rig, 3, in, sizeof(in)), VIRTIO_BLK_S_OK);
 	ck_assert_uint_eq(in[0], 0xee);
@@ -508,8 +511,7 @@ START_TEST(resize_changes_capacity_and_tells_the_driver)
 	ck_assert_int_eq(rig_command(&rig, "resize", "512K", answer), 0);
 	ck_assert_str_eq(answer, "524288");
 	rig_settle(&rig);
-	rig_config(&rig, &config);
-	ck_assert_uint_eq(le64toh(config.capacity), 1024);
+	rig_config_until(&rig, &config, le64toh(config.capacity) == 1024);
 	ck_assert_uint_gt(guest_device_config_changes(rig.gd), before);
 	ck_assert_int_eq(rig_read(&rig, 1024, buf, 512), VIRTIO_BLK_S_IOERR);
 

@@ -405,7 +405,6 @@ START_TEST(resize_follows_the_file)
 {
 	struct virtio_blk_config config;
 	uint8_t buf[512];
-	unsigned int i = 0;
 	char answer[256];
 
 	open_image(_i, "");
@@ -413,14 +412,8 @@ START_TEST(resize_follows_the_file)
 	ck_assert_int_eq(rig_read(&rig, IMAGE_BYTES / 512, buf, 512),
 			 VIRTIO_BLK_S_IOERR);
 	ck_assert_int_eq(rig_command(&rig, "resize", "", answer), 0);
-	rig_config(&rig, &config);
-	/* The driver of a window's device is told later, of what it reads. */
-	while (guest_way_is_window((enum guest_way)(_i / 2)) && i++ < 500 &&
-	       le64toh(config.capacity) != 2 * IMAGE_BYTES / 512) {
-		rig_settle(&rig);
-		rig_config(&rig, &config);
-	}
-	ck_assert_uint_eq(le64toh(config.capacity), 2 * IMAGE_BYTES / 512);
+	rig_config_until(&rig, &config,
+			 le64toh(config.capacity) == 2 * IMAGE_BYTES / 512);
 	ck_assert_int_eq(rig_read(&rig, IMAGE_BYTES / 512, buf, 512),
 			 VIRTIO_BLK_S_OK);
 	rig_close(&rig);
