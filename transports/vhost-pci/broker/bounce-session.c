@@ -198,20 +198,29 @@ static void config_ask(struct bounce *b,
 
 static void config_read(struct bounce *b, const uint8_t *payload, size_t size)
 {
-	if (!config_answer(b, payload, size) ||
-	    memcmp(b->config, b->fresh_config, sizeof(b->config)) == 0)
+	bool is_changed = false;
+	size_t i;
+
+	if (!config_answer(b, payload, size))
 		return;
-	memcpy(b->config, b->fresh_config, sizeof(b->config));
-	if (b->dev)
+	for (i = 0; i < sizeof(b->config); i++) {
+		/* Written since we asked, and not told: what we hold counts. */
+		if (b->is_written[i] == BOUNCE_WRITTEN)
+			continue;
+		is_changed |= b->config[i] != b->fresh_config[i];
+		b->config[i] = b->fresh_config[i];
+	}
+	if (is_changed && b->dev)
 		pvio_device_config_changed(b->dev);
 }
 
 static void config_is_written(struct bounce *b, const uint8_t *payload,
 			      size_t size)
 {
-	/* Refused: what it says now is what holds. */
-	if (!bounce_is_ack(payload, size))
-		b->config_is_stale = true;
+	(void)payload;
+	(void)size;
+	/* Refused or not: what it says now is what holds. */
+	b->config_is_stale = true;
 }
 
 /* Tell what B's driver wrote, a range at a time.  False: it is told. */
