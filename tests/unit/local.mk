@@ -218,6 +218,12 @@ tests_unit_check_vhost_pci_channel_CPPFLAGS = $(test_cppflags)
 tests_unit_check_vhost_pci_channel_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_check_vhost_pci_channel_LDADD = $(test_libs)
 
+check_PROGRAMS += tests/unit/check_vhost_pci_pair
+TESTS += tests/unit/check_vhost_pci_pair
+tests_unit_check_vhost_pci_pair_CPPFLAGS = $(test_cppflags)
+tests_unit_check_vhost_pci_pair_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_check_vhost_pci_pair_LDADD = $(test_libs)
+
 check_PROGRAMS += tests/unit/check_vhost_pci_vfio
 TESTS += tests/unit/check_vhost_pci_vfio
 tests_unit_check_vhost_pci_vfio_CPPFLAGS = $(test_cppflags)
