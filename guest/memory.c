@@ -83,8 +83,7 @@ static int region_move(struct guest_region *r, int fd, uint64_t offset)
 	if (own < 0)
 		return -errno;
 	/* What nobody has allocated is zero there, too. */
-	if (pwrite(own, r->host, r->used, (off_t)offset) !=
-		    (ssize_t)r->used ||
+	if (pwrite(own, r->host, r->used, (off_t)offset) != (ssize_t)r->used ||
 	    mmap(r->host, r->size, PROT_READ | PROT_WRITE,
 		 MAP_SHARED | MAP_FIXED, own, (off_t)offset) == MAP_FAILED) {
 		rc = errno ? -errno : -EIO;

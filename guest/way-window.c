@@ -28,7 +28,7 @@
 /* The control area is the last of the window. */
 #define WINDOW_CONTROL_BYTES (2u << 20)
 #define WINDOW_LEAST_BYTES   (4u << 20)
-#define WINDOW_OPEN_MS	     20000
+#define WINDOW_OPEN_MS       20000
 
 struct way_window {
 	struct pvio_worker *worker; /* ours, or the one that is stepped */
@@ -88,8 +88,8 @@ static int create_broker(struct way_window *w, const char *text)
 }
 
 static int start_broker(struct way_window *w,
-			const struct guest_way_setup *setup,
-			const char *socket, const char *port)
+			const struct guest_way_setup *setup, const char *socket,
+			const char *port)
 {
 	char text[640], ram[96];
 	int rc = 0;
@@ -155,8 +155,7 @@ static int connect_port(const struct guest_way_setup *setup, const char *port,
 		let_it_run(setup);
 		rc = guest_device_open_vhost_user_with(port, setup->mem,
 						       &options, gd);
-	} while ((rc == -ENOENT || rc == -ECONNREFUSED) &&
-		 pvio_now_ns() < end);
+	} while ((rc == -ENOENT || rc == -ECONNREFUSED) && pvio_now_ns() < end);
 	return rc;
 }
 

@@ -81,16 +81,16 @@ void rig_config(struct block_rig *rig, struct virtio_blk_config *config);
  * Read it until @cond of it: the driver of a window's device finds out later
  * than others, which find at once.
  */
-#define rig_config_until(rig, config, cond)                               \
-	do {                                                              \
-		enum guest_way way_ = (enum guest_way)((rig)->way / 2);   \
+#define rig_config_until(rig, config, cond)                                \
+	do {                                                               \
+		enum guest_way way_ = (enum guest_way)((rig)->way / 2);    \
 		unsigned int tries_ = guest_way_is_window(way_) ? 500 : 0; \
-		rig_config(rig, config);                                  \
-		while (!(cond) && tries_-- > 0) {                         \
-			rig_settle(rig);                                  \
-			rig_config(rig, config);                          \
-		}                                                         \
-		ck_assert(cond);                                          \
+		rig_config(rig, config);                                   \
+		while (!(cond) && tries_-- > 0) {                          \
+			rig_settle(rig);                                   \
+			rig_config(rig, config);                           \
+		}                                                          \
+		ck_assert(cond);                                           \
 	} while (0)
 /* Do what is ready, and wait a little for what another thread does. */
 void rig_settle(struct block_rig *rig);

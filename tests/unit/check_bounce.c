@@ -279,6 +279,57 @@ START_TEST(offers_are_mirrored)
 }
 END_TEST
 
+/* The appliance's answer, which is under way for as long as we like. */
+static struct vu_config asked;
+
+static bool answer_config_later(struct bounce_rig *r,
+				const struct vu_header *header,
+				const uint8_t *payload)
+{
+	if (header->request != VU_GET_CONFIG || asked.size != 0)
+		return false;
+	memcpy(&asked, payload, header->size);
+	pvio_device_read_config(r->dev, 0, asked.data, asked.size);
+	return true;
+}
+
+START_TEST(write_while_configuration_is_asked_for_is_not_lost)
+{
+	const size_t at = offsetof(struct virtio_blk_config, wce);
+	uint64_t capacity = 0;
+	char answer[64];
+	uint8_t wce = 0;
+
+	bounce_rig_init(&rig, "block", false, SHARE_BYTES);
+	bounce_rig_appear(&rig, DISK);
+	bounce_rig_connect(&rig);
+	bounce_rig_bring_up(
+		&rig, DISK_FEATURES | PVIO_BIT(VIRTIO_BLK_F_CONFIG_WCE), 1, 32);
+	bounce_rig_until(&rig, bounce_rig_is_live(&rig, 0));
+	memset(&asked, 0, sizeof(asked));
+	rig.intercept = answer_config_later;
+	ck_assert_int_eq(pvio_device_command(rig.dev, "resize", "2M", answer,
+					     sizeof(answer)),
+			 0);
+	bounce_rig_until(&rig, asked.size != 0);
+	ck_assert_uint_eq(asked.data[at], 1);
+	/* The driver writes what the answer has otherwise. */
+	ck_assert_int_eq(guest_device_write_config(rig.gd, at, &wce, 1), 0);
+	bounce_rig_answer(&rig, WINDOW_MESSAGE, VU_GET_CONFIG, VU_REPLY, &asked,
+			  VU_CONFIG_HEADER_BYTES + asked.size);
+	do {
+		bounce_rig_turn(&rig);
+		pvio_device_read_config(rig.dev, at, &wce, 1);
+	} while (wce != 0);
+	do {
+		guest_device_read_config(rig.gd, 0, &capacity, 8);
+	} while (le64toh(capacity) != 4096);
+	ck_assert_int_eq(guest_device_read_config(rig.gd, at, &wce, 1), 0);
+	ck_assert_uint_eq(wce, 0);
+	bounce_rig_fini(&rig);
+}
+END_TEST
+
 START_TEST(configuration_passes_both_ways)
 {
 	const size_t at = offsetof(struct virtio_blk_config, wce);
@@ -546,6 +597,8 @@ static Suite *bounce_suite(void)
 	tcase_add_test(tcase, words_to_a_network_card_pass);
 	tcase_add_test(tcase, offers_are_mirrored);
 	tcase_add_test(tcase, configuration_passes_both_ways);
+	tcase_add_test(tcase,
+		       write_while_configuration_is_asked_for_is_not_lost);
 	tcase_add_test(tcase, other_kind_of_device_is_refused);
 	tcase_add_test(tcase, window_that_is_too_small_is_refused);
 	tcase_add_loop_test(tcase, driver_starts_over, 0, 2);

@@ -27,7 +27,7 @@ static struct {
 } pair;
 
 /* A test runs for each kind of window, and some for each kind of ring. */
-#define NR_WINDOWS	 2
+#define NR_WINDOWS       2
 #define NR_RINGS_WINDOWS (NR_WINDOWS * NR_RINGS)
 
 /* --- the host ------------------------------------------------------------- */
@@ -129,8 +129,8 @@ static struct guest_device *open_port(unsigned int port)
 
 	do {
 		pvio_worker_wait(rig.worker, 1);
-		rc = guest_device_open_vhost_user_with(
-			pair.port[port], &rig.mem, &options, &gd);
+		rc = guest_device_open_vhost_user_with(pair.port[port],
+						       &rig.mem, &options, &gd);
 	} while (rc < 0 && pvio_now_ns() < end);
 	ck_assert_int_eq(rc, 0);
 	return gd;
@@ -144,11 +144,11 @@ static void requests(struct guest_device *gd, int n)
 
 	b = disk_buffer(&gpa);
 	for (i = 0; i < n; i++)
-		ck_assert_int_eq(disk_request(gd, 0, b, gpa,
-					      i % 2 ? VIRTIO_BLK_T_OUT
-						    : VIRTIO_BLK_T_IN,
-					      8 * (unsigned)(i % 16), 4096),
-				 VIRTIO_BLK_S_OK);
+		ck_assert_int_eq(
+			disk_request(gd, 0, b, gpa,
+				     i % 2 ? VIRTIO_BLK_T_OUT : VIRTIO_BLK_T_IN,
+				     8 * (unsigned)(i % 16), 4096),
+			VIRTIO_BLK_S_OK);
 }
 
 START_TEST(disk_is_served)
