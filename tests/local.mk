@@ -6,6 +6,7 @@ EXTRA_DIST += \
 	tests/bench/block \
 	tests/bench/net \
 	tests/bench/signals \
+	tests/bench/vm-to-vm \
 	tests/bench/transports \
 	tests/check_main.h \
 	tests/hostile/net-hostile.h \
