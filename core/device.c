@@ -424,12 +424,15 @@ uint32_t pvio_device_config_changes(const struct pvio_device *dev)
 
 void pvio_device_config_changed(struct pvio_device *dev)
 {
+	const struct pvio_transport_ops *ops = dev->transport_ops;
+
 	dev->config_changes++;
 	/* Told after the resume, when that comes (virtio 1.4, 2.1.2). */
 	if (dev->status & VIRTIO_CONFIG_S_SUSPEND)
 		dev->owes_config = true;
-	else if (pvio_device_is_live(dev) && dev->transport_ops->notify_config)
-		dev->transport_ops->notify_config(dev->transport);
+	else if ((pvio_device_is_live(dev) || ops->copies_config) &&
+		 ops->notify_config)
+		ops->notify_config(dev->transport);
 }
 
 struct device_command {

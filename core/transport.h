@@ -54,6 +54,11 @@ struct pvio_transport_ops {
 	void (*notify_queue)(void *transport, unsigned int queue);
 	/* control.  Configuration or status (NEEDS_RESET) changed. */
 	void (*notify_config)(void *transport);
+	/*
+	 * Somebody at the other side keeps a copy of configuration space: it is
+	 * notified while there is no driver, too.
+	 */
+	bool copies_config;
 	/* control.  The queue broke: tell the driver's VMM.  Optional. */
 	void (*queue_broken)(void *transport, unsigned int queue);
 	/* control.  Add facts of the connection to the stats, as JSON members

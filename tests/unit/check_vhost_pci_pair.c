@@ -165,6 +165,33 @@ START_TEST(disk_is_served)
 }
 END_TEST
 
+/* The broker has asked for the disk's configuration long before. */
+START_TEST(resize_without_a_front_end_is_seen_by_the_next)
+{
+	uint64_t end = pvio_now_ns() + 20000000000ULL;
+	struct guest_device *gd;
+	uint64_t capacity = 0;
+	char answer[64];
+
+	pair_init(_i);
+	appliance(0, MEMORY_DISK);
+	gd = open_port(0);
+	guest_device_close(gd);
+	rig_settle(&rig);
+	ck_assert_int_eq(pvio_device_command(pair.dev[0], "resize", "512K",
+					     answer, sizeof(answer)),
+			 0);
+	gd = open_port(0);
+	do
+		ck_assert_int_eq(guest_device_read_config(gd, 0, &capacity, 8),
+				 0);
+	while (le64toh(capacity) != 1024 && pvio_now_ns() < end);
+	ck_assert_uint_eq(le64toh(capacity), 1024);
+	guest_device_close(gd);
+	pair_fini();
+}
+END_TEST
+
 START_TEST(front_ends_come_and_go)
 {
 	struct guest_device *gd;
@@ -361,6 +388,9 @@ int main(void)
 	tcase_set_timeout(tcase, CHECK_TIMEOUT_S);
 	tcase_add_checked_fixture(tcase, setup, NULL);
 	tcase_add_loop_test(tcase, disk_is_served, 0, NR_RINGS_WINDOWS);
+	tcase_add_loop_test(tcase,
+			    resize_without_a_front_end_is_seen_by_the_next, 0,
+			    NR_WINDOWS);
 	tcase_add_loop_test(tcase, front_ends_come_and_go, 0, NR_WINDOWS);
 	tcase_add_loop_test(tcase, two_devices_and_one_begins_anew, 0,
 			    NR_WINDOWS);

@@ -193,6 +193,7 @@ static const struct pvio_transport_ops vhost_pci_ops = {
 	.stop		= vhost_pci_stop,
 	.notify_queue	= vhost_pci_notify_queue,
 	.notify_config	= vhost_pci_notify_config,
+	.copies_config	= true, /* a broker that bounces does */
 	.queue_broken	= vhost_pci_queue_broken,
 	.describe	= vhost_pci_describe,
 };
