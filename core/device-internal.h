@@ -72,6 +72,7 @@ struct pvio_vq_control {
 	bool is_draining;
 	bool is_fresh;	     /* nothing was written to the ring yet */
 	bool is_deaf;	     /* kicked without requests: has been said */
+	bool is_taken_over;  /* to be started by its transport, not by us again */
 	uint64_t first_kick; /* stats.kicks at start */
 	struct pvio_job drained;
 	/* any thread; atomic */

@@ -82,6 +82,7 @@ static void remap_swap(struct pvio_device *dev)
 			continue;
 		ctl->setup.position = ctl->position;
 		ctl->setup.recover_used = false;
+		ctl->is_taken_over = false;
 		dev->exclusive_left++;
 		pvio_queue_op_begin(&ctl->start, remap_queue_started, dev);
 	}

@@ -185,7 +185,7 @@ static void start_work(struct pvio_queue_op *op)
 	 * notification.  Ours would not make up for that: with an event index
 	 * the driver has asked for that one, and for none that comes after it.
 	 */
-	if (pvio_vq_has_answered(vq))
+	if (vq->control->is_taken_over && pvio_vq_has_answered(vq))
 		pvio_vq_notify(vq);
 	pvio_queue_op_done(op, 0);
 	return;
@@ -246,6 +246,7 @@ void pvio_device_vq_start(struct pvio_device *dev, unsigned int index,
 		return;
 	}
 	ctl->setup = *setup;
+	ctl->is_taken_over = true;
 	pvio_queue_op_begin(&ctl->start, done, arg);
 }
 

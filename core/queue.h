@@ -305,10 +305,13 @@ void pvio_vq_init(struct pvio_vq *vq, struct pvio_device *dev,
 void pvio_vq_fini(struct pvio_vq *vq);
 /* Notify the driver, whether it wants that or not.  The queue's worker. */
 void pvio_vq_notify(struct pvio_vq *vq);
-/* Is there an answer in its ring, ours or of somebody before us? */
+/*
+ * Is there an answer in its ring, ours or of somebody before us?  Not known of
+ * a split ring with a multiple of 65536 of them.
+ */
 static inline bool pvio_vq_has_answered(const struct pvio_vq *vq)
 {
-	return vq->next_used != 0 || vq->stats.requests != 0;
+	return vq->next_used != 0 || (vq->packed && !vq->used_wrap);
 }
 
 /* --- what core/device does for core/queue, on the queue's worker --------- */
