@@ -216,6 +216,37 @@ START_TEST(a_stopped_queue_says_where_it_stands_and_goes_on)
 }
 END_TEST
 
+/*
+ * Its process may have ended between the last answer and the notification, and
+ * with an event index the driver asks for that one only.
+ */
+START_TEST(a_queue_that_is_taken_over_notifies_once)
+{
+	const struct pvio_vq_stats *stats = &pvio_device_vq(rig.dev, 2)->stats;
+	struct pvio_vq_position position = { 0 };
+	struct rig_done done = { 0 };
+	struct pvio_vq_setup setup;
+	uint64_t before;
+
+	rig_run(0);
+	setup = pvio_device_vq(rig.dev, 2)->setup;
+	before = stats->notifications;
+	pvio_device_vq_stop(rig.dev, 2, &position, rig_note_done, &done);
+	setup.position = position;
+	pvio_device_vq_start(rig.dev, 2, &setup, rig_note_done, &done);
+	/* Nothing was answered in this ring ... */
+	ck_assert_uint_eq(stats->notifications, before);
+	rig_echo(2);
+	before = stats->notifications;
+	pvio_device_vq_stop(rig.dev, 2, &position, rig_note_done, &done);
+	setup.position = position;
+	pvio_device_vq_start(rig.dev, 2, &setup, rig_note_done, &done);
+	/* ... and now there was. */
+	ck_assert_uint_eq(stats->notifications, before + 1);
+	rig_echo(2);
+}
+END_TEST
+
 START_TEST(stopping_a_queue_waits_for_what_is_in_flight)
 {
 	struct rig_done done = { 0 };
@@ -569,6 +600,7 @@ CHECK_MAIN("device", rig_setup, rig_teardown,
 	   a_queue_that_is_not_enabled_is_discarded,
 	   a_model_may_refuse_to_start_a_queue,
 	   a_stopped_queue_says_where_it_stands_and_goes_on,
+	   a_queue_that_is_taken_over_notifies_once,
 	   stopping_a_queue_waits_for_what_is_in_flight,
 	   a_model_that_is_not_done_is_called_again,
 	   a_model_that_waits_is_left_alone_until_it_asks,
