@@ -62,6 +62,13 @@ int pvio_split_start(struct pvio_vq *vq)
 		return -EINVAL;
 	if (vq->setup.recover_used)
 		vq->next_used = le16toh(pvio_guest_index_load(&used->idx));
+	/*
+	 * Who served it before us may have gone on when its front-end had noted
+	 * already where it stood: what has been answered is not there to pop.
+	 */
+	if (vq->setup.recover_used && !vq->setup.inflight &&
+	    (uint16_t)(vq->next_used - vq->next_avail) <= vq->size)
+		vq->next_avail = vq->next_used;
 	vq->avail_seen = vq->next_avail;
 	/* An in-flight region knows better where the ring stands. */
 	if (!vq->setup.inflight &&

@@ -335,6 +335,34 @@ START_TEST(position_is_where_a_restart_goes_on)
 }
 END_TEST
 
+/* A front-end may note where a ring stands while its server still goes on. */
+START_TEST(what_was_answered_after_the_position_is_not_popped_again)
+{
+	unsigned int n;
+
+	begin(_i);
+	/* Where a packed ring stands is in the position alone. */
+	if (rig.packed)
+		return;
+	for (n = 0; n < 3; n++)
+		add(n, 0, 1);
+	guest_ring_publish(rig.ring);
+	pvio_vq_push(rig.vq, pop(0, 1), 8);
+	pvio_vq_flush(rig.vq);
+	pvio_vq_get_position(rig.vq, &rig.setup.position);
+	pvio_vq_push(rig.vq, pop(0, 1), 8);
+	pvio_vq_flush(rig.vq);
+	pvio_vq_stop(rig.vq);
+	rig.setup.recover_used = true;
+	ck_assert_int_eq(rig_start(&rig), 0);
+	pvio_vq_push(rig.vq, pop(0, 1), 8);
+	pvio_vq_flush(rig.vq);
+	for (n = 0; n < 3; n++)
+		reap(n, 8);
+	reap_none();
+}
+END_TEST
+
 START_TEST(kick_is_wanted_when_the_device_asked)
 {
 	begin(_i);
@@ -658,6 +686,7 @@ int main(void)
 		unpop_past_a_refused_chain_answers_instead,
 		batch_is_published_as_a_whole,
 		position_is_where_a_restart_goes_on,
+		what_was_answered_after_the_position_is_not_popped_again,
 		kick_is_wanted_when_the_device_asked,
 		driver_is_notified_when_it_asked,
 		notification_that_cannot_be_written_is_no_error,
