@@ -36,6 +36,8 @@ vfu_start()
 	local name=$1
 
 	shift
+	# There may have been one of this name before.
+	rm -f "$name".qmp*
 	mkfifo "$name.qmp.in" "$name.qmp.out"
 	cat "$name.qmp.out" >"$name.qmp" &
 	pids+=("$!")

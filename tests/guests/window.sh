@@ -78,7 +78,7 @@ sysfs_case()
 			step "window and doorbell" \
 				windowtool sysfs \$(window) $calls
 		END
-		rm -f guest.qmp.* guest.trace
+		rm -f guest.trace
 		vfu_start guest -device "$(vfu_json window.sock)"
 		guest_done guest "$guest" 60
 		grep -qa "   $(numfmt --from=iec "$2") bytes" guest.console ||
