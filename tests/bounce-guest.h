@@ -116,11 +116,11 @@ static inline void net_add(unsigned int q, unsigned int i, uint32_t len)
 	guest_device_kick(rig.gd, q);
 }
 
-static inline void net_up(uint64_t features, bool threaded)
+/* Of a rig that was made for one. */
+static inline void net_serve(uint64_t features)
 {
 	unsigned int i;
 
-	bounce_rig_init(&rig, "net", threaded, SHARE_BYTES);
 	bounce_rig_appear(&rig, NET);
 	bounce_rig_connect(&rig);
 	bounce_rig_bring_up(&rig, features | PVIO_BIT(VIRTIO_NET_F_MAC), 2, 64);
@@ -128,6 +128,12 @@ static inline void net_up(uint64_t features, bool threaded)
 		rx[i].bytes = guest_alloc(&rig.mem, 2048, 64, &rx[i].gpa);
 		tx[i].bytes = guest_alloc(&rig.mem, 2048, 64, &tx[i].gpa);
 	}
+}
+
+static inline void net_up(uint64_t features, bool threaded)
+{
+	bounce_rig_init(&rig, "net", threaded, SHARE_BYTES);
+	net_serve(features);
 }
 
 #endif

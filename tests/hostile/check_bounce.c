@@ -31,11 +31,12 @@ static void quiet(void *arg, enum pvio_log_level level, const char *message)
 	(void)message;
 }
 
-static void disk_up(void)
+static void disk_up(uint64_t request_timeout_ms)
 {
 	unsigned int i;
 
 	bounce_rig_init(&rig, "block", false, SHARE_BYTES);
+	rig.broker.request_timeout_ms = request_timeout_ms;
 	bounce_rig_appear(&rig, DISK);
 	bounce_rig_connect(&rig);
 	bounce_rig_bring_up(&rig, DISK_FEATURES, 2, 32);
@@ -47,7 +48,7 @@ static void setup(void)
 {
 	pvio_log_set(quiet, NULL, PVIO_LOG_DEBUG);
 	srand(1);
-	disk_up();
+	disk_up(0);
 }
 
 static void teardown(void)
@@ -264,6 +265,31 @@ START_TEST(x08_messages_that_are_not_answered)
 	bounce_rig_bring_up(&rig, DISK_FEATURES, 2, 32);
 	ck_assert_uint_eq(disk_do(&rig, 1, &req[1], VIRTIO_BLK_T_IN, 0, 512, 1),
 			  VIRTIO_BLK_S_OK);
+}
+END_TEST
+
+/* It lives and takes requests, and one of them is never answered. */
+START_TEST(x08_request_that_is_not_answered)
+{
+	bounce_rig_fini(&rig);
+	disk_up(30);
+	hold(0);
+	expect_distrusted(1);
+}
+END_TEST
+
+/* Many are, for longer than one may take. */
+START_TEST(x08_requests_that_are_answered)
+{
+	uint64_t until = pvio_now_ns() + UINT64_C(200000000);
+
+	bounce_rig_fini(&rig);
+	disk_up(20);
+	while (pvio_now_ns() < until)
+		ck_assert_uint_eq(
+			disk_do(&rig, 0, &req[0], VIRTIO_BLK_T_IN, 0, 512, 1),
+			VIRTIO_BLK_S_OK);
+	ck_assert_uint_eq(rig.distrusted, 0);
 }
 END_TEST
 
@@ -515,6 +541,8 @@ int main(void)
 	tcase_add_test(tcase, x07_storm_of_configuration_changes);
 	tcase_add_test(tcase, x08_ring_is_never_returned);
 	tcase_add_loop_test(tcase, x08_messages_that_are_not_answered, 0, 10);
+	tcase_add_test(tcase, x08_request_that_is_not_answered);
+	tcase_add_test(tcase, x08_requests_that_are_answered);
 	tcase_add_test(tcase, x08_session_that_is_not_served);
 	tcase_add_loop_test(tcase, x09_driver_is_refused, 0, 3);
 	tcase_add_loop_test(tcase, x09_offer_that_is_not_enough, 0, 2);

@@ -205,6 +205,24 @@ START_TEST(buffers_to_receive_are_given_back)
 }
 END_TEST
 
+/* It is no fault of the appliance's that nobody sends. */
+START_TEST(buffers_to_receive_may_wait)
+{
+	unsigned int i;
+
+	bounce_rig_init(&rig, "net", false, SHARE_BYTES);
+	rig.broker.request_timeout_ms = 10;
+	net_serve(0);
+	for (i = 0; i < 4; i++)
+		net_add(0, i, 2048);
+	bounce_rig_pass(&rig, 100);
+	ck_assert_uint_eq(rig.distrusted, 0);
+	net_add(1, 0, 100);
+	bounce_rig_until(&rig, net_reap(0, rx, sizeof(rx[0])) == 1);
+	bounce_rig_fini(&rig);
+}
+END_TEST
+
 /* A ring that is not enabled loses what it is to send, there as here. */
 START_TEST(enabling_is_mirrored)
 {
@@ -593,6 +611,7 @@ static Suite *bounce_suite(void)
 	tcase_add_loop_test(tcase, frames_pass_both_ways, 0, 2 * NR_RINGS);
 	tcase_add_loop_test(tcase, buffers_to_receive_are_given_back, 0,
 			    NR_RINGS);
+	tcase_add_test(tcase, buffers_to_receive_may_wait);
 	tcase_add_loop_test(tcase, enabling_is_mirrored, 0, NR_RINGS);
 	tcase_add_test(tcase, words_to_a_network_card_pass);
 	tcase_add_test(tcase, offers_are_mirrored);

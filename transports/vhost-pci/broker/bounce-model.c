@@ -197,6 +197,10 @@ static int share_out(struct bounce *b)
 		/* Without a partner, and the last. */
 		q->is_control = b->real->device_id == VIRTIO_ID_NET &&
 				i % 2 == 0 && i + 1 == b->facts.nr_queues;
+		/* Frames come when they come. */
+		q->is_patient = port->broker->request_timeout_ms == 0 ||
+				(b->real->device_id == VIRTIO_ID_NET &&
+				 !q->is_tx && !q->is_control);
 	}
 	return 0;
 }

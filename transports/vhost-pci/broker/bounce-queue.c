@@ -61,6 +61,7 @@ static void request_hold(struct bounce_queue *q, struct pvio_chain *chain)
 
 	req->chain = chain;
 	req->nr = 0;
+	req->number = ++q->nr_held;
 	req->before = q->last;
 	req->after = BOUNCE_NONE;
 	if (q->last == BOUNCE_NONE)
@@ -255,11 +256,12 @@ static void request_answer(struct bounce_queue *q, uint16_t slot, uint32_t len)
 	}
 }
 
-/* The ring is not to be believed: leave it alone, and have control say so. */
-static pvio_cold void queue_distrust(struct bounce_queue *q)
+/* Leave the ring alone, and have control say why. */
+static pvio_cold void queue_distrust(struct bounce_queue *q,
+				     enum bounce_fault fault)
 {
 	q->is_live = false;
-	pvio_store_release(&q->is_bad, 1);
+	pvio_store_release(&q->fault, (uint8_t)fault);
 	bounce_post_news(q->bounce);
 }
 
@@ -278,7 +280,7 @@ static bool queue_reap(struct bounce_queue *q, unsigned int budget)
 	}
 	pvio_vq_flush_soon(q->vq);
 	if (rc < 0)
-		queue_distrust(q);
+		queue_distrust(q, BOUNCE_BAD_RING);
 	if (q->is_starved) {
 		q->is_starved = false;
 		pvio_vq_schedule(q->vq);
@@ -334,6 +336,42 @@ static bool queue_sleep(struct pvio_poller *poller)
 	return true;
 }
 
+/*
+ * Look at the oldest chain, once in a while: was it there the last time?  X08.
+ * Answers that we have not seen yet are taken first.
+ */
+static void queue_on_time(evutil_socket_t fd, short what, void *arg)
+{
+	struct bounce_queue *q = arg;
+
+	(void)fd;
+	(void)what;
+	if (!q->is_live || queue_reap(q, BUDGET_CHAINS))
+		return;
+	if (q->first != BOUNCE_NONE &&
+	    q->request[q->first].number <= q->late_number)
+		queue_distrust(q, BOUNCE_LATE);
+	q->late_number = q->nr_held;
+}
+
+static void queue_watch_time(struct bounce_queue *q)
+{
+	uint64_t ms = q->bounce->port->broker->request_timeout_ms;
+	const struct timeval tv = {
+		.tv_sec = (time_t)(ms / 1000),
+		.tv_usec = (suseconds_t)(ms % 1000 * 1000),
+	};
+
+	q->late_number = 0;
+	if (q->is_patient)
+		return;
+	if (!q->late_event)
+		q->late_event = event_new(pvio_worker_base(q->worker), -1,
+					  EV_PERSIST, queue_on_time, q);
+	if (q->late_event)
+		event_add(q->late_event, &tv);
+}
+
 static void queue_listen(struct bounce_queue *q)
 {
 	q->is_live = true;
@@ -345,6 +383,7 @@ static void queue_listen(struct bounce_queue *q)
 	/* Without an event we hear of answers whenever the worker is awake. */
 	if (q->call_event)
 		event_add(q->call_event, NULL);
+	queue_watch_time(q);
 	pvio_worker_remove_poller(&q->poller);
 	pvio_worker_add_poller(q->worker, &q->poller);
 }
@@ -356,7 +395,9 @@ static void queue_listen_no_more(struct bounce_queue *q)
 	pvio_job_cancel(&q->reap_job);
 	if (q->call_event)
 		event_free(q->call_event);
-	q->call_event = NULL;
+	if (q->late_event)
+		event_free(q->late_event);
+	q->call_event = q->late_event = NULL;
 }
 
 /* --- kick ------------------------------------------------------------------ */
@@ -463,6 +504,7 @@ int bounce_queue_start(struct bounce_queue *q, struct pvio_vq *vq)
 	}
 	q->vq = vq;
 	q->first = q->last = BOUNCE_NONE;
+	q->nr_held = 0;
 	q->is_starved = false;
 	queue_wish(q);
 	pvio_store_release(&q->life, q->life + 1);
@@ -529,7 +571,7 @@ static void queue_go_live(struct bounce_queue *q)
 static void queue_release(struct bounce_queue *q)
 {
 	/* It answered before it let go, perhaps before we went live. */
-	q->is_live = q->rest == BOUNCE_REST_UNTAKEN && !q->is_bad;
+	q->is_live = q->rest == BOUNCE_REST_UNTAKEN && q->fault == BOUNCE_FINE;
 	while (q->is_live && queue_reap(q, q->ring.size))
 		;
 	queue_listen_no_more(q);

@@ -91,7 +91,7 @@ void bounce_ring_commanded(struct bounce_queue *q)
 		break;
 	case BOUNCE_LOSE:
 		/* It may have been found after the appliance had gone. */
-		pvio_store_once(&q->is_bad, 0);
+		pvio_store_once(&q->fault, BOUNCE_FINE);
 		break;
 	case BOUNCE_LIVE:
 	case BOUNCE_ENABLE:
@@ -110,7 +110,7 @@ void bounce_rings_lose(struct bounce *b)
 		q->is_lost = q->is_lost || q->state != BOUNCE_RING_NONE;
 		q->state = BOUNCE_RING_NONE;
 		q->is_returned = q->has_kick = q->has_call = false;
-		pvio_store_once(&q->is_bad, 0);
+		pvio_store_once(&q->fault, BOUNCE_FINE);
 	}
 }
 
@@ -144,14 +144,14 @@ bool bounce_rings_are_over(const struct bounce *b)
 	return bounce_rings_are_none(b) && bounce_rings_are_quiet(b);
 }
 
-bool bounce_rings_are_bad(const struct bounce *b)
+enum bounce_fault bounce_rings_fault(const struct bounce *b)
 {
+	enum bounce_fault fault = BOUNCE_FINE;
 	unsigned int i;
 
-	for (i = 0; i < b->nr_queues; i++)
-		if (pvio_load_acquire(&b->queue[i].is_bad))
-			return true;
-	return false;
+	for (i = 0; i < b->nr_queues && fault == BOUNCE_FINE; i++)
+		fault = pvio_load_acquire(&b->queue[i].fault);
+	return fault;
 }
 
 /* --- messages: back -------------------------------------------------------- */

@@ -242,9 +242,14 @@ void bounce_known(struct bounce *b)
 
 void bounce_go_on(struct bounce *b)
 {
-	if (bounce_rings_are_bad(b) && b->phase == BOUNCE_READY) {
-		broker_distrust(b->port,
-				"a used ring that does not make sense");
+	static const char *const faults[] = {
+		[BOUNCE_BAD_RING] = "a used ring that does not make sense",
+		[BOUNCE_LATE] = "a request that it does not answer",
+	};
+	enum bounce_fault fault = bounce_rings_fault(b);
+
+	if (fault != BOUNCE_FINE && b->phase == BOUNCE_READY) {
+		broker_distrust(b->port, "%s", faults[fault]);
 		return;
 	}
 	bounce_rings_command(b);

@@ -56,9 +56,17 @@ struct event;
 struct bounce_request {
 	struct pvio_chain *chain; /* the queue's; NULL: not in use */
 	uint16_t before, after;   /* slots, in the order of pop */
+	uint64_t number;          /* counts, in that order */
 	uint16_t lead;            /* bytes of the first page left free */
 	uint8_t nr_readable, nr;  /* runs; 0: not in the arena */
 	struct arena_run run[SHADOW_MAX_PIECES];
+};
+
+/* What an appliance may have done to a queue. */
+enum bounce_fault {
+	BOUNCE_FINE,
+	BOUNCE_BAD_RING, /* it broke its ring */
+	BOUNCE_LATE,     /* it does not answer a request */
 };
 
 /* What control has the queue's worker do. */
@@ -104,6 +112,7 @@ struct bounce_queue {
 	int kick_fd, call_fd;       /* owned eventfds, or -1 */
 	bool is_tx;                 /* frames on their way out */
 	bool is_control;            /* of a network card */
+	bool is_patient;            /* an answer may take for ever */
 
 	/* The worker's. */
 	struct pvio_vq *vq; /* borrowed; NULL: B's queue is idle */
@@ -116,6 +125,9 @@ struct bounce_queue {
 	bool is_starved;          /* a chain waits for pages */
 	bool is_armed;            /* the appliance calls; else we poll */
 	struct event *call_event; /* owned */
+	struct event *late_event; /* owned; NULL: an answer may take for ever */
+	uint64_t nr_held;         /* chains, ever: the last one's number */
+	uint64_t late_number;     /* held when we looked last */
 	struct pvio_poller poller;
 	struct pvio_job reap_job;
 	uint64_t copied_in, copied_out, reposted, clamped; /* bytes, chains */
@@ -123,7 +135,7 @@ struct bounce_queue {
 	/* From the worker to control; atomic. */
 	uint32_t life;
 	uint32_t wish;  /* bit 0: vq->enabled; another one each time */
-	uint8_t is_bad; /* the appliance broke its ring */
+	uint8_t fault; /* enum bounce_fault */
 
 	/* Control's. */
 	enum bounce_ring_state state;
@@ -286,7 +298,7 @@ bool bounce_rings_are_quiet(const struct bounce *b);
 /* And never will be: their queues have stopped, and that is known. */
 bool bounce_rings_are_over(const struct bounce *b);
 /* Has the appliance broken one? */
-bool bounce_rings_are_bad(const struct bounce *b);
+enum bounce_fault bounce_rings_fault(const struct bounce *b);
 /* A command has come back. */
 void bounce_ring_commanded(struct bounce_queue *q);
 

@@ -26,6 +26,7 @@
 
 #define BROKER_BEAT_MS        1000
 #define BROKER_TIMEOUT_MS     10000
+#define BROKER_REQUEST_MS     120000
 #define BROKER_BOUNCE_BYTES   (64ULL << 20)
 #define BROKER_MAX_BYTES      (1ULL << 46)
 #define BROKER_SHARE_ALIGN    (64ULL << 10)
@@ -83,7 +84,10 @@ static int broker_read_memory(struct broker *broker, struct pvio_config *cfg,
 	    pvio_config_size_opt(cfg, "size", WINDOW_MIN_BYTES,
 				 BROKER_MAX_BYTES, &broker->bytes) < 0 ||
 	    pvio_config_uint_opt(cfg, "timeout_ms", 1, 3600000,
-				 &broker->timeout_ms) < 0)
+				 &broker->timeout_ms) < 0 ||
+	    (!is_ram &&
+	     pvio_config_uint_opt(cfg, "request_timeout_ms", 0, 3600000,
+				  &broker->request_timeout_ms) < 0))
 		return -EINVAL;
 	if (broker->bytes & (broker->bytes - 1))
 		return pvio_config_error(cfg, "size", "not a power of two");
@@ -209,6 +213,7 @@ int broker_create(const char *name, struct pvio_config *cfg,
 	b->control = control;
 	b->nr_workers = nr_workers;
 	b->timeout_ms = BROKER_TIMEOUT_MS;
+	b->request_timeout_ms = BROKER_REQUEST_MS;
 	b->memory.fd = b->control_fd = b->interrupt_fd = -1;
 	pvio_job_init(&b->look_job, broker_run_look);
 	pvio_job_init(&b->tell_job, broker_run_tell);

@@ -192,6 +192,7 @@ struct broker {
 	unsigned int nr_ports;
 	struct broker_port port[WINDOW_MAX_PORTS];
 	uint64_t timeout_ms; /* without a beat the appliance counts as gone */
+	uint64_t request_timeout_ms; /* without an answer, too; 0: never */
 	const struct pvio_window_store *store; /* borrowed, or NULL */
 	bool is_kept;         /* the memory is that of a process before us */
 	uint32_t guest_epoch; /* 0: no appliance */
