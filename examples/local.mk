@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 
 libvirtdir = $(docdir)/libvirt
-dist_libvirt_DATA = examples/libvirt/domain.xml
+dist_libvirt_DATA = examples/libvirt/appliance.xml examples/libvirt/domain.xml
 
 # Each is one file and one idea.  embed plays the guest's driver, too, so it has
 # the ring of guest/; the modules are tried by tests/unit/check_examples.

@@ -2,13 +2,16 @@
 # SPDX-License-Identifier: BSD-3-Clause
 #
 # libvirt.sh - the domain of examples/libvirt/domain.xml, with its disk and its
-# card at work, also while pviod is stopped and started again
+# card at work, also while pviod is stopped and started again; and when both are
+# another domain's, appliance.xml
 #
 # libvirtd is one of our own: private directories are mounted over its own, and
 # it ends with the test.
 
 needs_kernel=1
+needs_module=stable
 . "$(dirname "$0")/../guests/lib.sh"
+. "$here/vhost-pci.bash"
 
 top=$here/../..
 
@@ -67,18 +70,33 @@ pvio_conf()
 	END
 }
 
-# The example, with our paths, without KVM, and booted by kernel and initramfs.
-# vectors=0: see ../guests/qemu-net.sh.
+# domain_xml EXAMPLE NAME: with our paths, without KVM, and booted by kernel and
+# NAME's initramfs
 domain_xml()
+{
+	sed -e "s|/run/pvio|$PWD|;s|/var/lib/pvio|$PWD|" \
+		-e "s|<domain type='kvm'>|<domain type='qemu' xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'>|" \
+		-e "s|</os>|<kernel>$vmlinuz</kernel><initrd>$PWD/$2.initrd</initrd><cmdline>$kernel_args</cmdline></os>|" \
+		-e "s|<serial type='pty'/>|<serial type='file'><source path='$PWD/$2.console'/></serial>|" \
+		"$top/examples/libvirt/$1.xml"
+}
+
+# vectors=0: see ../guests/qemu-net.sh.
+guest_xml()
 {
 	kernel_get
 	initramfs qemu guest
-	sed -e "s|/run/pvio|$PWD|" \
-		-e "s|<domain type='kvm'>|<domain type='qemu' xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'>|" \
-		-e "s|</os>|<kernel>$vmlinuz</kernel><initrd>$PWD/guest.initrd</initrd><cmdline>$kernel_args</cmdline></os>|" \
-		-e "s|<serial type='pty'/>|<serial type='file'><source path='$PWD/guest.console'/></serial>|" \
-		-e "s|</domain>|<qemu:override><qemu:device alias='net0'><qemu:frontend><qemu:property name='vectors' type='unsigned' value='0'/></qemu:frontend></qemu:device></qemu:override></domain>|" \
-		"$top/examples/libvirt/domain.xml" >domain.xml
+	domain_xml domain guest | sed -e "s|</domain>|<qemu:override><qemu:device alias='net0'><qemu:frontend><qemu:property name='vectors' type='unsigned' value='0'/></qemu:frontend></qemu:device></qemu:override></domain>|" \
+		>domain.xml
+}
+
+# Without an IOMMU, which TCG's interrupt controller cannot have.
+appliance_xml()
+{
+	kernel_get
+	module_get pvio_window
+	initramfs appliance a
+	domain_xml appliance a | sed '/<ioapic/d;/<iommu/d' >appliance.xml
 }
 
 is_off()
@@ -89,7 +107,7 @@ is_off()
 # domain_run: define and start; its process is QEMU's, whose id libvirt keeps
 domain_run()
 {
-	domain_xml
+	guest_xml
 	virsh_do define domain.xml
 	virsh_do start pvio-example
 	guest=$(cat /run/libvirt/qemu/pvio-example.pid)
@@ -161,6 +179,38 @@ progress_since()
 	[ "$(guest_word guest progress)" != "$1" ]
 }
 
+# Two domains, of which one serves the other.
+window_case()
+{
+	libvirtd_start
+	vp_serve ivshmem bounce a
+	image b-disk.img 64
+	a_steps module 0000:00:04.0 | steps a
+	appliance_xml
+	virsh_do define appliance.xml
+	virsh_do start pvio-appliance
+	a=$(cat /run/libvirt/qemu/pvio-appliance.pid)
+	a_says a serving 90
+	# The example's names for the sockets of the ports.
+	ln -s a-disk.sock disk0.sock
+	ln -s a-net.sock net0.sock
+	steps guest <<-END
+		$net_steps
+		$b_steps
+		b_mac=52:54:00:00:00:01
+		step "network up" net_up \$b_mac 10.0.0.2/24
+		step "ping" ping -c 3 -i 0.2 -W 5 10.0.0.1
+		step "file system" file_system /dev/vda
+		disk_io 7
+		net_io 10.0.0.1 1000000
+	END
+	domain_run
+	domain_done 90
+	virsh_do destroy pvio-appliance
+	virsh_do undefine pvio-appliance
+	e2fsck_clean b-disk.img
+}
+
 for p in libvirtd virsh qemu-system-x86_64; do
 	command -v $p >/dev/null || skip_all "$p is not installed"
 done
@@ -168,4 +218,5 @@ done
 libvirt_private || skip_all "cannot mount private directories"
 run_case libvirt-io io_case
 run_case libvirt-restart restart_case
+run_case libvirt-window window_case
 finish

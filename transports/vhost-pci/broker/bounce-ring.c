@@ -330,7 +330,7 @@ static void ring_tell_state(struct bounce_queue *q, uint32_t request,
 	ring_ask(q, request, &state, sizeof(state), 0, ring_told);
 }
 
-/* The message that is next for @q.  False: none is, for now. */
+/* The message that is next for @q.  False: none is, yet. */
 static bool ring_tell(struct bounce_queue *q)
 {
 	switch (q->state) {
