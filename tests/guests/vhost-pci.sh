@@ -175,9 +175,11 @@ a_replace()
 	a_says a serving 90
 }
 
-# With requests in flight.
+# With requests in flight, which a bounce window keeps for so long; a loaded
+# machine needs its time to start another appliance.
 restart_case()
 {
+	window_keys='timeout_ms = 90000;'
 	vp_start "$@"
 	hammer_start
 	a_replace "$3" "$4"
