@@ -175,8 +175,11 @@ static void guest_call(struct pvio_bus *bus)
 static int guest_run(struct pvio_bus *bus)
 {
 	for (;;) {
-		if (ioctl(cpu_fd, KVM_RUN, 0) < 0 && errno != EINTR)
+		if (ioctl(cpu_fd, KVM_RUN, 0) < 0) {
+			if (errno == EINTR)
+				continue;
 			die("KVM_RUN");
+		}
 		if (run->exit_reason == KVM_EXIT_HYPERCALL) {
 			guest_call(bus);
 		} else if (run->exit_reason != KVM_EXIT_MMIO ||
