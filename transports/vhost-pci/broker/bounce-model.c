@@ -63,7 +63,7 @@ static void model_reset(void *model)
 
 	b->has_features = false;
 	memset(b->is_written, 0, sizeof(b->is_written));
-	if (b->told_features)
+	if (b->told_features || b->question.request == VU_SET_FEATURES)
 		b->needs_reset = true;
 	bounce_go_on(b);
 }

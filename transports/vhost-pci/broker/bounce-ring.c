@@ -49,8 +49,9 @@ static void ring_release(struct bounce_queue *q, uint32_t life)
 
 void bounce_rings_command(struct bounce *b)
 {
+	/* A reset that is owed goes first, and waits until there is no ring. */
 	bool may_prepare = b->phase == BOUNCE_READY && b->told_features &&
-			   b->told_memory && !b->is_dying;
+			   !b->needs_reset && b->told_memory && !b->is_dying;
 	unsigned int i;
 
 	for (i = 0; i < b->nr_queues; i++) {
