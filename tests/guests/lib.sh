@@ -449,16 +449,14 @@ qemu_start()
 	pids+=("$guest")
 }
 
-# nested_start NAME FILE...: a guest that has KVM itself, with tinyvmm, and the
-# files and its own kernel (/vmlinuz) in its root; sets $guest.  It has
-# $nested_cpus processors, or two.
-nested_start()
+# nested_initramfs NAME FILE...: NAME.initrd for a guest that has KVM itself, with
+# tinyvmm, and the files and its own kernel (/vmlinuz) in its root
+nested_initramfs()
 {
 	local name=$1 file
 
 	shift
 	have busybox cpio
-	qemu_get
 	mkdir -p "$name.root"
 	with_libraries "$(program tinyvmm)" "$name.root"
 	cp "$vmlinuz" "$name.root/vmlinuz"
@@ -466,6 +464,15 @@ nested_start()
 		cp "$file" "$name.root/"
 	done
 	initramfs nested "$name"
+}
+
+# nested_start NAME: that guest; sets $guest.  It has $nested_cpus processors, or
+# two.
+nested_start()
+{
+	local name=$1
+
+	qemu_get
 	"${qemu[@]}" -accel tcg -nodefaults -nographic -no-reboot -m 1024 \
 		-cpu max -smp "${nested_cpus-2}" -serial stdio \
 		-kernel "$vmlinuz" -initrd "$name.initrd" -append "$kernel_args" \
@@ -474,7 +481,7 @@ nested_start()
 	pids+=("$guest")
 }
 
-# nested_run NAME SECONDS FILE...: the same, until it has ended well.  QEMU's
+# nested_run NAME SECONDS FILE...: both, until it has ended well.  QEMU's
 # emulation of two processors with SVM is not what is tested, and it is not
 # perfect: the guest was seen to hang before its first word, or to end as by a
 # triple fault, when nothing of ours had run yet, and a guest of it before its
@@ -490,8 +497,9 @@ nested_run()
 	local name=$1 limit=$2 ends=0 hangs=0
 
 	shift 2
+	nested_initramfs "$name" "$@"
 	while
-		nested_start "$name" "$@"
+		nested_start "$name"
 		gone_within "$guest" "$limit" || kill -KILL "$guest"
 		gone_within "$guest" 10
 		if ! grep -qa '^@@ end' "$name.console"; then
