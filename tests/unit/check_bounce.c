@@ -415,50 +415,7 @@ START_TEST(window_that_is_too_small_is_refused)
 }
 END_TEST
 
-/* --- resets ---------------------------------------------------------------- */
-
-START_TEST(driver_starts_over)
-{
-	struct disk_request req;
-	int i;
-
-	disk_up(rings[0], _i, SHARE_BYTES);
-	disk_make(&rig, &req);
-	for (i = 0; i < 2 * NR_RINGS; i++) {
-		bounce_rig_bring_up(&rig, rings[i % NR_RINGS] | DISK_FEATURES,
-				    2, (uint16_t)(16 << i % 3));
-		fill(req.data, 8192, (unsigned)i);
-		ck_assert_uint_eq(disk_do(&rig, i % 2, &req, VIRTIO_BLK_T_OUT,
-					  8, 8192, 3),
-				  VIRTIO_BLK_S_OK);
-	}
-	ck_assert_uint_ge(rig.told[VU_RESET_DEVICE], 2 * NR_RINGS - 1);
-	bounce_rig_fini(&rig);
-}
-END_TEST
-
-/* Requests that the appliance sits on, and its answer to a reset. */
-START_TEST(reset_in_mid_flight)
-{
-	static struct disk_request req[8];
-	unsigned int i;
-
-	disk_up(rings[_i], false, SHARE_BYTES);
-	bounce_rig_freeze(&rig);
-	for (i = 0; i < 8; i++) {
-		disk_make(&rig, &req[i]);
-		disk_submit(&rig, 0, &req[i], VIRTIO_BLK_T_IN, i, 512, 1);
-	}
-	bounce_rig_pass(&rig, 5);
-	bounce_rig_bring_up(&rig, rings[_i] | DISK_FEATURES, 2, 32);
-	for (i = 0; i < 8; i++)
-		ck_assert_uint_eq(req[i].answers, 0);
-	bounce_rig_thaw(&rig);
-	ck_assert_uint_eq(disk_do(&rig, 0, &req[0], VIRTIO_BLK_T_IN, 0, 512, 1),
-			  VIRTIO_BLK_S_OK);
-	bounce_rig_fini(&rig);
-}
-END_TEST
+/* --- memory ---------------------------------------------------------------- */
 
 /* B's memory is described anew while requests are in flight. */
 START_TEST(memory_changes_under_running_rings)
@@ -490,63 +447,6 @@ START_TEST(memory_changes_under_running_rings)
 			ck_assert_uint_eq(*req[i].status, VIRTIO_BLK_S_OK);
 		}
 	}
-	bounce_rig_fini(&rig);
-}
-END_TEST
-
-/* Rings stop before the appliance has heard of them, or just when it does. */
-START_TEST(rings_start_and_stop_at_once)
-{
-	struct guest_vu *vu;
-	struct disk_request req;
-	unsigned int i;
-
-	disk_up(rings[0], _i, SHARE_BYTES);
-	vu = guest_device_vu(rig.gd);
-	disk_make(&rig, &req);
-	for (i = 0; i < 200; i++) {
-		struct vu_vring_state state = { .index = i % 2 };
-		struct guest_vu_reply reply;
-		unsigned int j;
-
-		ck_assert_int_eq(guest_vu_ask(vu, VU_GET_VRING_BASE, &state,
-					      sizeof(state), &reply),
-				 0);
-		ck_assert_int_eq(guest_vu_tell_fd(vu, VU_SET_VRING_KICK, i % 2,
-						  rig.gd->queue[i % 2].kick_fd),
-				 0);
-		for (j = 0; j < i % 7; j++)
-			pvio_worker_step(rig.worker);
-		if (i % 5 == 0)
-			ck_assert_uint_eq(disk_do(&rig, i % 2, &req,
-						  VIRTIO_BLK_T_IN, 0, 512, 1),
-					  VIRTIO_BLK_S_OK);
-	}
-	ck_assert_uint_eq(rig.distrusted, 0);
-	bounce_rig_fini(&rig);
-}
-END_TEST
-
-START_TEST(front_ends_come_and_go)
-{
-	struct disk_request req;
-	int i;
-
-	disk_up(rings[0], _i, SHARE_BYTES);
-	for (i = 0; i < 20; i++) {
-		disk_make(&rig, &req);
-		disk_submit(&rig, 0, &req, VIRTIO_BLK_T_IN, 0, 512, 1);
-		if (i % 2)
-			guest_device_disconnect(rig.gd);
-		bounce_rig_connect(&rig);
-		bounce_rig_bring_up(&rig, rings[i % NR_RINGS] | DISK_FEATURES,
-				    2, 32);
-		ck_assert_uint_eq(
-			disk_do(&rig, 1, &req, VIRTIO_BLK_T_IN, 0, 512, 1),
-			VIRTIO_BLK_S_OK);
-		guest_alloc_reset(&rig.mem);
-	}
-	ck_assert_uint_eq(rig.port->sessions, 1);
 	bounce_rig_fini(&rig);
 }
 END_TEST
@@ -620,12 +520,8 @@ static Suite *bounce_suite(void)
 		       write_while_configuration_is_asked_for_is_not_lost);
 	tcase_add_test(tcase, other_kind_of_device_is_refused);
 	tcase_add_test(tcase, window_that_is_too_small_is_refused);
-	tcase_add_loop_test(tcase, driver_starts_over, 0, 2);
-	tcase_add_loop_test(tcase, reset_in_mid_flight, 0, NR_RINGS);
 	tcase_add_loop_test(tcase, memory_changes_under_running_rings, 0,
 			    2 * NR_RINGS);
-	tcase_add_loop_test(tcase, rings_start_and_stop_at_once, 0, 2);
-	tcase_add_loop_test(tcase, front_ends_come_and_go, 0, 2);
 	tcase_add_test(tcase, batches_cost_one_notification);
 	tcase_add_test(tcase, calls_may_be_set_up_late);
 	suite_add_tcase(suite, tcase);

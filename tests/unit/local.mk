@@ -20,6 +20,14 @@ tests_unit_check_bounce_CPPFLAGS = $(test_cppflags)
 tests_unit_check_bounce_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_check_bounce_LDADD = $(test_libs)
 
+check_PROGRAMS += tests/unit/check_bounce_reset
+TESTS += tests/unit/check_bounce_reset
+tests_unit_check_bounce_reset_SOURCES = tests/unit/check_bounce_reset.c \
+	$(bounce_rig)
+tests_unit_check_bounce_reset_CPPFLAGS = $(test_cppflags)
+tests_unit_check_bounce_reset_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_check_bounce_reset_LDADD = $(test_libs)
+
 check_PROGRAMS += tests/unit/check_bounce_restart
 TESTS += tests/unit/check_bounce_restart
 tests_unit_check_bounce_restart_SOURCES = tests/unit/check_bounce_restart.c \
