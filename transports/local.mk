@@ -102,6 +102,8 @@ library_sources += \
 	transports/vhost-user/protocol.h \
 	transports/vhost-user/rings.c \
 	transports/vhost-user/session.c \
+	transports/vhost-user/shape.c \
+	transports/vhost-user/shape.h \
 	transports/vhost-user/vhost-user.c \
 	transports/vhost-user/vhost-user.h \
 	transports/vhost-user/wire.c \

@@ -656,6 +656,20 @@ START_TEST(messages_of_every_size_and_count)
 }
 END_TEST
 
+/* A front-end that asks waits for the answer, whatever it is. */
+START_TEST(question_that_does_not_pass_is_answered)
+{
+	unsigned int notes;
+	uint64_t slots = 1;
+
+	up();
+	notes = rig.appliance.nr_notes;
+	ck_assert_int_eq(guest_vu_ask_u64(&b, VU_GET_MAX_MEM_SLOTS, &slots), 0);
+	ck_assert_uint_eq(slots, 0);
+	ck_assert_uint_eq(rig.appliance.nr_notes, notes);
+}
+END_TEST
+
 START_TEST(rings_that_do_not_exist)
 {
 	static const uint64_t wrong[] = {
@@ -775,7 +789,7 @@ CHECK_MAIN("broker, hostile", setup, teardown, garbage_facts,
 	   client_that_comes_and_goes_leaks_nothing,
 	   x05_memory_that_is_not_in_the_window,
 	   descriptors_of_every_wrong_kind, messages_of_every_size_and_count,
-	   rings_that_do_not_exist, x09_features_that_were_not_offered,
-	   inflight_of_impossible_sizes,
+	   question_that_does_not_pass_is_answered, rings_that_do_not_exist,
+	   x09_features_that_were_not_offered, inflight_of_impossible_sizes,
 	   inflight_region_of_rings_that_run_is_not_cleared,
 	   message_that_never_ends)

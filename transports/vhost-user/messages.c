@@ -1,40 +1,20 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * messages.c - the messages of a front-end, and what each may carry
+ * messages.c - the messages of a front-end, and who handles each
  *
- * The table is the access check: a message that no row describes, whose
- * payload or number of file descriptors is not the row's, or that belongs to a
- * protocol feature nobody negotiated, never reaches a handler.  It is refused
- * in the form that its kind of reply has for that, its fds are closed, and the
- * connection goes on.
+ * A message that is not of its shape, or that belongs to a protocol feature
+ * nobody negotiated, never reaches a handler.  It is refused in the form that
+ * its kind of answer has for that, its fds are closed, and the connection goes
+ * on.
  */
 #include "vhost-user.h"
+
+#include "shape.h"
 
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-
-enum reply {
-	REPLY_ACK,      /* u64 0 or 1, if REPLY_ACK and need_reply say so */
-	REPLY_U64,      /* always; refused: 0 */
-	REPLY_LOG,      /* with LOG_SHMFD always, else as ACK */
-	REPLY_STATE,    /* refused: position 0 */
-	REPLY_CONFIG,   /* refused: no payload */
-	REPLY_INFLIGHT, /* refused: size 0 */
-};
-
-#define NO_FEATURE 0xff
-
-struct vu_row {
-	uint32_t request;
-	const char *name;
-	uint16_t min_size, max_size; /* payload bytes */
-	uint8_t min_fds, max_fds;
-	uint8_t feature; /* enum vu_protocol_feature, or NO_FEATURE */
-	enum reply reply;
-	int (*handle)(struct vu_session *s, struct vu_message *msg);
-};
 
 #define PROTOCOL_FEATURES                                                      \
 	(PVIO_BIT(VU_PROTOCOL_MQ) | PVIO_BIT(VU_PROTOCOL_LOG_SHMFD) |          \
@@ -56,7 +36,7 @@ int vu_refuse(struct vu_session *s, const char *fmt, ...)
 	pvio_log_limited(&s->vu->log_limit, PVIO_LOG_WARNING,
 			 "%s: vhost-user: %s refused: %s",
 			 pvio_device_name(s->dev),
-			 s->row ? s->row->name : "message", why);
+			 s->shape ? s->shape->name : "message", why);
 	return -EINVAL;
 }
 
@@ -230,21 +210,11 @@ static int ignore(struct vu_session *s, struct vu_message *msg)
 
 /* --- configuration space -------------------------------------------------- */
 
-/* Does the message carry as many bytes as it says, within the space? */
-static bool config_is_legal(const struct vu_message *msg)
-{
-	const struct vu_config *c = &msg->config;
-
-	return c->size > 0 &&
-	       pvio_range_ok(c->offset, c->size, VU_CONFIG_MAX_BYTES) &&
-	       msg->header.size == VU_CONFIG_HEADER_BYTES + c->size;
-}
-
 static int get_config(struct vu_session *s, struct vu_message *msg)
 {
 	struct vu_config reply;
 
-	if (!config_is_legal(msg))
+	if (!vu_config_is_legal(msg))
 		return vu_refuse(s, "%u bytes at %u", msg->config.size,
 				 msg->config.offset);
 	memset(&reply, 0, sizeof(reply));
@@ -261,7 +231,7 @@ static int set_config(struct vu_session *s, struct vu_message *msg)
 	const struct vu_config *c = &msg->config;
 	int rc;
 
-	if (!config_is_legal(msg) || c->flags > VU_CONFIG_MIGRATION)
+	if (!vu_config_is_legal(msg) || c->flags > VU_CONFIG_MIGRATION)
 		return vu_refuse(s, "%u bytes at %u, flags %u", c->size,
 				 c->offset, c->flags);
 	rc = pvio_device_write_config(s->dev, c->offset, c->data, c->size);
@@ -328,87 +298,55 @@ static int set_status(struct vu_session *s, struct vu_message *msg)
 
 /* --- the table ------------------------------------------------------------ */
 
-#define ROW(request_, min_, max_, min_fds_, max_fds_, feature_, reply_, fn_) \
-	{                                                                    \
-		VU_##request_, #request_, min_, max_, min_fds_, max_fds_,    \
-			feature_, REPLY_##reply_, fn_                        \
-	}
-#define FEATURE(name) VU_PROTOCOL_##name
+typedef int vu_handler(struct vu_session *s, struct vu_message *msg);
 
-static const struct vu_row rows[] = {
-	/* request, payload bytes, fds, protocol feature, reply, handler */
-	ROW(GET_FEATURES, 0, 0, 0, 0, NO_FEATURE, U64, get_features),
-	ROW(SET_FEATURES, 8, 8, 0, 0, NO_FEATURE, ACK, set_features),
-	ROW(SET_OWNER, 0, 0, 0, 0, NO_FEATURE, ACK, ignore),
-	ROW(RESET_OWNER, 0, 0, 0, 0, NO_FEATURE, ACK, ignore),
-	ROW(SET_MEM_TABLE, 8, 264, 0, 8, NO_FEATURE, ACK, vu_set_mem_table),
-	ROW(SET_LOG_BASE, 16, 16, 1, 1, FEATURE(LOG_SHMFD), LOG,
-	    vu_set_log_base),
+static vu_handler *const handlers[VU_NR_REQUESTS] = {
+	[VU_GET_FEATURES] = get_features,
+	[VU_SET_FEATURES] = set_features,
+	[VU_SET_OWNER] = ignore,
+	[VU_RESET_OWNER] = ignore,
+	[VU_SET_MEM_TABLE] = vu_set_mem_table,
+	[VU_SET_LOG_BASE] = vu_set_log_base,
 	/* The eventfd would say that the log changed: nobody needs to hear. */
-	ROW(SET_LOG_FD, 0, 8, 1, 1, NO_FEATURE, ACK, ignore),
-	ROW(SET_VRING_NUM, 8, 8, 0, 0, NO_FEATURE, ACK, vu_set_vring_num),
-	ROW(SET_VRING_ADDR, 40, 40, 0, 0, NO_FEATURE, ACK, vu_set_vring_addr),
-	ROW(SET_VRING_BASE, 8, 8, 0, 0, NO_FEATURE, ACK, vu_set_vring_base),
-	ROW(GET_VRING_BASE, 8, 8, 0, 0, NO_FEATURE, STATE, vu_get_vring_base),
-	ROW(SET_VRING_KICK, 8, 8, 0, 1, NO_FEATURE, ACK, vu_set_vring_kick),
-	ROW(SET_VRING_CALL, 8, 8, 0, 1, NO_FEATURE, ACK, vu_set_vring_call),
-	ROW(SET_VRING_ERR, 8, 8, 0, 1, NO_FEATURE, ACK, vu_set_vring_err),
-	ROW(GET_PROTOCOL_FEATURES, 0, 0, 0, 0, NO_FEATURE, U64,
-	    get_protocol_features),
-	ROW(SET_PROTOCOL_FEATURES, 8, 8, 0, 0, NO_FEATURE, ACK,
-	    set_protocol_features),
-	ROW(GET_QUEUE_NUM, 0, 0, 0, 0, NO_FEATURE, U64, get_queue_num),
-	ROW(SET_VRING_ENABLE, 8, 8, 0, 0, NO_FEATURE, ACK, vu_set_vring_enable),
-	ROW(SEND_RARP, 8, 8, 0, 0, FEATURE(RARP), ACK, send_rarp),
-	ROW(NET_SET_MTU, 8, 8, 0, 0, FEATURE(NET_MTU), ACK, set_mtu),
-	ROW(SET_BACKEND_REQ_FD, 0, 0, 1, 1, FEATURE(BACKEND_REQ), ACK,
-	    vu_set_backend_req_fd),
-	ROW(GET_CONFIG, 12, 268, 0, 0, FEATURE(CONFIG), CONFIG, get_config),
-	ROW(SET_CONFIG, 12, 268, 0, 0, FEATURE(CONFIG), ACK, set_config),
-	ROW(GET_INFLIGHT_FD, 20, 24, 0, 0, FEATURE(INFLIGHT_SHMFD), INFLIGHT,
-	    vu_get_inflight_fd),
-	ROW(SET_INFLIGHT_FD, 20, 24, 1, 1, FEATURE(INFLIGHT_SHMFD), ACK,
-	    vu_set_inflight_fd),
-	ROW(RESET_DEVICE, 0, 0, 0, 0, FEATURE(RESET_DEVICE), ACK, reset_device),
-	ROW(VRING_KICK, 8, 8, 0, 0, FEATURE(INBAND_NOTIFICATIONS), ACK,
-	    vu_vring_kick),
-	ROW(GET_MAX_MEM_SLOTS, 0, 0, 0, 0, NO_FEATURE, U64, get_max_mem_slots),
-	ROW(ADD_MEM_REG, 40, 40, 1, 1, FEATURE(CONFIGURE_MEM_SLOTS), ACK,
-	    vu_add_mem_reg),
-	/* Old front-ends sent the region's fd along. */
-	ROW(REM_MEM_REG, 40, 40, 0, 1, FEATURE(CONFIGURE_MEM_SLOTS), ACK,
-	    vu_rem_mem_reg),
-	ROW(SET_STATUS, 8, 8, 0, 0, FEATURE(STATUS), ACK, set_status),
-	ROW(GET_STATUS, 0, 0, 0, 0, FEATURE(STATUS), U64, get_status),
+	[VU_SET_LOG_FD] = ignore,
+	[VU_SET_VRING_NUM] = vu_set_vring_num,
+	[VU_SET_VRING_ADDR] = vu_set_vring_addr,
+	[VU_SET_VRING_BASE] = vu_set_vring_base,
+	[VU_GET_VRING_BASE] = vu_get_vring_base,
+	[VU_SET_VRING_KICK] = vu_set_vring_kick,
+	[VU_SET_VRING_CALL] = vu_set_vring_call,
+	[VU_SET_VRING_ERR] = vu_set_vring_err,
+	[VU_GET_PROTOCOL_FEATURES] = get_protocol_features,
+	[VU_SET_PROTOCOL_FEATURES] = set_protocol_features,
+	[VU_GET_QUEUE_NUM] = get_queue_num,
+	[VU_SET_VRING_ENABLE] = vu_set_vring_enable,
+	[VU_SEND_RARP] = send_rarp,
+	[VU_NET_SET_MTU] = set_mtu,
+	[VU_SET_BACKEND_REQ_FD] = vu_set_backend_req_fd,
+	[VU_GET_CONFIG] = get_config,
+	[VU_SET_CONFIG] = set_config,
+	[VU_GET_INFLIGHT_FD] = vu_get_inflight_fd,
+	[VU_SET_INFLIGHT_FD] = vu_set_inflight_fd,
+	[VU_RESET_DEVICE] = reset_device,
+	[VU_VRING_KICK] = vu_vring_kick,
+	[VU_GET_MAX_MEM_SLOTS] = get_max_mem_slots,
+	[VU_ADD_MEM_REG] = vu_add_mem_reg,
+	[VU_REM_MEM_REG] = vu_rem_mem_reg,
+	[VU_SET_STATUS] = set_status,
+	[VU_GET_STATUS] = get_status,
 };
 
-static const struct vu_row *row_find(uint32_t request)
+static int message_check(struct vu_session *s, const struct vu_message *msg)
 {
-	size_t i;
+	char why[64];
+	int rc;
 
-	for (i = 0; i < pvio_array_size(rows); i++)
-		if (rows[i].request == request)
-			return &rows[i];
-	return NULL;
-}
-
-static int row_check(struct vu_session *s, const struct vu_message *msg)
-{
-	const struct vu_row *row = s->row;
-
-	if (!row)
+	if (!s->shape || !handlers[s->shape->request])
 		return vu_refuse(s, "request %u is not known",
 				 msg->header.request);
-	if (row->feature != NO_FEATURE && !vu_has_protocol(s, row->feature))
-		return vu_refuse(s, "its feature was not negotiated");
-	if (msg->header.size < row->min_size ||
-	    msg->header.size > row->max_size)
-		return vu_refuse(s, "%u bytes of payload", msg->header.size);
-	if (msg->fds.are_lost || msg->fds.nr < row->min_fds ||
-	    msg->fds.nr > row->max_fds)
-		return vu_refuse(s, "%u file descriptors%s", msg->fds.nr,
-				 msg->fds.are_lost ? " and more" : "");
-	return 0;
+	rc = vu_shape_check(s->shape, msg, s->protocol_features, why,
+			    sizeof(why));
+	return rc < 0 ? vu_refuse(s, "%s", why) : 0;
 }
 
 void vu_message_handle(struct vu_session *s)
@@ -416,62 +354,32 @@ void vu_message_handle(struct vu_session *s)
 	struct vu_message *msg = &s->wire.message;
 	int rc;
 
-	s->row = row_find(msg->header.request);
+	s->shape = vu_shape_of(msg->header.request);
 	pvio_log(PVIO_LOG_DEBUG, "%s: vhost-user: %s, %u bytes, %u fds",
-		 pvio_device_name(s->dev), s->row ? s->row->name : "?",
+		 pvio_device_name(s->dev), s->shape ? s->shape->name : "?",
 		 msg->header.size, msg->fds.nr);
-	rc = row_check(s, msg);
+	rc = message_check(s, msg);
 	if (rc == 0)
-		rc = s->row->handle(s, msg);
+		rc = handlers[s->shape->request](s, msg);
 	if (rc != VU_LATER)
 		vu_message_done(s, rc);
 }
 
-static void answer_refused(struct vu_session *s, enum reply reply)
-{
-	const struct vu_message *msg = &s->wire.message;
-	struct vu_vring_state state = {
-		.index = msg->header.size == sizeof(state) ? msg->state.index
-							   : 0,
-	};
-	struct vu_inflight inflight = { .mmap_size = 0 };
-
-	switch (reply) {
-	case REPLY_STATE:
-		vu_reply(s, &state, sizeof(state), -1);
-		break;
-	case REPLY_CONFIG:
-		vu_reply(s, NULL, 0, -1);
-		break;
-	case REPLY_INFLIGHT:
-		vu_reply(s, &inflight, sizeof(inflight), -1);
-		break;
-	case REPLY_U64:
-		vu_reply_u64(s, 0);
-		break;
-	case REPLY_LOG:
-	case REPLY_ACK:
-		vu_reply_u64(s, 1);
-		break;
-	}
-}
-
 void vu_message_answer(struct vu_session *s, int rc)
 {
-	enum reply reply = s->row ? s->row->reply : REPLY_ACK;
-	bool wants_ack = vu_has_protocol(s, VU_PROTOCOL_REPLY_ACK) &&
-			 s->wire.message.header.flags & VU_NEED_REPLY;
+	const struct vu_message *msg = &s->wire.message;
+	union vu_refusal refusal;
+	size_t size;
 
 	if (rc < 0)
 		s->vu->refused++;
-	if (reply == REPLY_LOG && vu_has_protocol(s, VU_PROTOCOL_LOG_SHMFD))
-		wants_ack = true;
-	if (rc == VU_REPLIED || s->connection.is_closing)
+	if (rc == VU_REPLIED || s->connection.is_closing ||
+	    !vu_is_answered(s->shape, msg, s->protocol_features))
 		return;
-	if ((reply == REPLY_ACK || reply == REPLY_LOG) && !wants_ack)
-		return;
-	if (rc < 0)
-		answer_refused(s, reply);
-	else
+	if (rc < 0) {
+		size = vu_refusal(s->shape, msg, &refusal);
+		vu_reply(s, &refusal, size, -1);
+	} else {
 		vu_reply_u64(s, 0);
+	}
 }

@@ -5,7 +5,8 @@
  *	session.c	 one connection: its events, its one message at a time,
  *			 its end
  *	wire.c		 framing
- *	messages.c	 the table of messages, features, configuration, status
+ *	shape.c		 the table of messages: what each may carry
+ *	messages.c	 who handles each; features, configuration, status
  *	memory.c	 the front-end's memory, and the dirty log
  *	rings.c		 setting rings up, starting and stopping them
  *	notify.c	 kick, call and error eventfds
@@ -103,7 +104,7 @@ struct vu_session {
 	struct pvio_connection connection;
 	struct vu_wire wire;
 	struct event *poll_event; /* owned */
-	const struct vu_row *row; /* of the message being handled */
+	const struct vu_shape *shape; /* of the message being handled */
 
 	uint64_t features;	    /* as acknowledged, with ours */
 	uint64_t protocol_features; /* as acknowledged */
@@ -202,7 +203,6 @@ int vu_map(struct vu_session *s, int fd, uint64_t offset, uint64_t size,
 
 /* --- messages.c ----------------------------------------------------------- */
 
-struct vu_row;
 void vu_message_handle(struct vu_session *s);
 /* The answer that a refused message's kind of reply has for that. */
 void vu_message_answer(struct vu_session *s, int rc);

@@ -2,9 +2,8 @@
 /*
  * relay-messages.c - which of B's messages pass a window, and as what
  *
- * The table is the list of what may pass, and how it may look: a message that
- * no row describes, or not so, is refused here and never gets to the appliance.
- * A row without a handler is passed on as it is.
+ * The table is the list of what may pass: a message that is not in it, or not of
+ * its shape, is refused here and never gets to the appliance.
  *
  *	SET_MEM_TABLE		  of the window's file: offsets stay, fds don't
  *	SET_VRING_KICK, _CALL	  interrupt and doorbell numbers for the fds
@@ -30,28 +29,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum relay_answer_kind {
-	ANSWER_ACK,      /* u64, if REPLY_ACK and need_reply say so */
-	ANSWER_U64,      /* always; refused: 0 */
-	ANSWER_STATE,    /* refused: position 0 */
-	ANSWER_CONFIG,   /* refused: no payload */
-	ANSWER_INFLIGHT, /* ours; refused: size 0 */
-};
-
-#define NO_FEATURE 0xff
-
-struct relay_row {
-	uint32_t request;
-	const char *name;
-	uint16_t min_size, max_size; /* payload bytes */
-	uint8_t min_fds, max_fds;
-	uint8_t feature; /* enum vu_protocol_feature, or NO_FEATURE */
-	enum relay_answer_kind answer;
-	/* *number: of the frame. */
-	int (*handle)(struct relay_session *s, struct vu_message *msg,
-		      uint32_t *number);
-};
-
 /* What can pass a window. */
 #define PROTOCOL_FEATURES                                                   \
 	(PVIO_BIT(VU_PROTOCOL_MQ) | PVIO_BIT(VU_PROTOCOL_RARP) |            \
@@ -70,14 +47,8 @@ int relay_refuse(struct relay_session *s, const char *fmt, ...)
 	va_end(ap);
 	pvio_log_limited(&s->relay->log_limit, PVIO_LOG_WARNING,
 			 "%s: vhost-user: %s refused: %s", s->relay->port->name,
-			 s->row ? s->row->name : "message", why);
+			 s->shape ? s->shape->name : "message", why);
 	return -EINVAL;
-}
-
-static bool has_protocol(const struct relay_session *s,
-			 enum vu_protocol_feature bit)
-{
-	return s->protocol_features >> bit & 1;
 }
 
 /* --- features ------------------------------------------------------------- */
@@ -248,131 +219,93 @@ static int set_backend_req_fd(struct relay_session *s, struct vu_message *msg,
 	return RELAY_PASS;
 }
 
-/* As many bytes as it says: or its answer could not be told from a wrong one. */
+/* Or its answer could not be told from a wrong one. */
 static int any_config(struct relay_session *s, struct vu_message *msg,
 		      uint32_t *number)
 {
-	const struct vu_config *c = &msg->config;
-
 	(void)number;
-	if (c->size == 0 ||
-	    !pvio_range_ok(c->offset, c->size, VU_CONFIG_MAX_BYTES) ||
-	    msg->header.size != VU_CONFIG_HEADER_BYTES + c->size)
-		return relay_refuse(s, "%u bytes at %u", c->size, c->offset);
+	if (!vu_config_is_legal(msg))
+		return relay_refuse(s, "%u bytes at %u", msg->config.size,
+				    msg->config.offset);
+	return RELAY_PASS;
+}
+
+/* As it is. */
+static int pass(struct relay_session *s, struct vu_message *msg,
+		uint32_t *number)
+{
+	(void)s;
+	(void)msg;
+	(void)number;
 	return RELAY_PASS;
 }
 
 /* --- the table ------------------------------------------------------------ */
 
-#define ROW(request_, min_, max_, min_fds_, max_fds_, feature_, answer_, fn_) \
-	{                                                                     \
-		VU_##request_, #request_, min_, max_, min_fds_, max_fds_,     \
-			feature_, ANSWER_##answer_, fn_                       \
-	}
-#define FEATURE(name) VU_PROTOCOL_##name
+/* *number: of the frame. */
+typedef int relay_handler(struct relay_session *s, struct vu_message *msg,
+			  uint32_t *number);
 
-static const struct relay_row rows[] = {
-	/* request, payload bytes, fds, protocol feature, answer, handler */
-	ROW(GET_FEATURES, 0, 0, 0, 0, NO_FEATURE, U64, NULL),
-	ROW(SET_FEATURES, 8, 8, 0, 0, NO_FEATURE, ACK, set_features),
-	ROW(SET_OWNER, 0, 0, 0, 0, NO_FEATURE, ACK, NULL),
-	ROW(RESET_OWNER, 0, 0, 0, 0, NO_FEATURE, ACK, NULL),
-	ROW(SET_MEM_TABLE, 8, 264, 0, 8, NO_FEATURE, ACK, relay_set_mem_table),
-	ROW(SET_VRING_NUM, 8, 8, 0, 0, NO_FEATURE, ACK, NULL),
-	ROW(SET_VRING_ADDR, 40, 40, 0, 0, NO_FEATURE, ACK, NULL),
-	ROW(SET_VRING_BASE, 8, 8, 0, 0, NO_FEATURE, ACK, NULL),
-	ROW(GET_VRING_BASE, 8, 8, 0, 0, NO_FEATURE, STATE, get_vring_base),
-	ROW(SET_VRING_KICK, 8, 8, 0, 1, NO_FEATURE, ACK, set_vring_kick),
-	ROW(SET_VRING_CALL, 8, 8, 0, 1, NO_FEATURE, ACK, set_vring_call),
-	ROW(SET_VRING_ERR, 8, 8, 0, 1, NO_FEATURE, ACK, set_vring_err),
-	ROW(GET_PROTOCOL_FEATURES, 0, 0, 0, 0, NO_FEATURE, U64, NULL),
-	ROW(SET_PROTOCOL_FEATURES, 8, 8, 0, 0, NO_FEATURE, ACK,
-	    set_protocol_features),
-	ROW(GET_QUEUE_NUM, 0, 0, 0, 0, NO_FEATURE, U64, NULL),
-	ROW(SET_VRING_ENABLE, 8, 8, 0, 0, NO_FEATURE, ACK, NULL),
-	ROW(SEND_RARP, 8, 8, 0, 0, FEATURE(RARP), ACK, NULL),
-	ROW(NET_SET_MTU, 8, 8, 0, 0, FEATURE(NET_MTU), ACK, NULL),
-	ROW(SET_BACKEND_REQ_FD, 0, 0, 1, 1, FEATURE(BACKEND_REQ), ACK,
-	    set_backend_req_fd),
-	ROW(GET_CONFIG, 12, 268, 0, 0, FEATURE(CONFIG), CONFIG, any_config),
-	ROW(SET_CONFIG, 12, 268, 0, 0, FEATURE(CONFIG), ACK, any_config),
-	ROW(GET_INFLIGHT_FD, 20, 24, 0, 0, FEATURE(INFLIGHT_SHMFD), INFLIGHT,
-	    relay_get_inflight_fd),
-	ROW(SET_INFLIGHT_FD, 20, 24, 1, 1, FEATURE(INFLIGHT_SHMFD), ACK,
-	    relay_set_inflight_fd),
-	ROW(RESET_DEVICE, 0, 0, 0, 0, FEATURE(RESET_DEVICE), ACK, reset_device),
-	ROW(SET_STATUS, 8, 8, 0, 0, FEATURE(STATUS), ACK, set_status),
-	ROW(GET_STATUS, 0, 0, 0, 0, FEATURE(STATUS), U64, NULL),
+static relay_handler *const handlers[VU_NR_REQUESTS] = {
+	[VU_GET_FEATURES] = pass,
+	[VU_SET_FEATURES] = set_features,
+	[VU_SET_OWNER] = pass,
+	[VU_RESET_OWNER] = pass,
+	[VU_SET_MEM_TABLE] = relay_set_mem_table,
+	[VU_SET_VRING_NUM] = pass,
+	[VU_SET_VRING_ADDR] = pass,
+	[VU_SET_VRING_BASE] = pass,
+	[VU_GET_VRING_BASE] = get_vring_base,
+	[VU_SET_VRING_KICK] = set_vring_kick,
+	[VU_SET_VRING_CALL] = set_vring_call,
+	[VU_SET_VRING_ERR] = set_vring_err,
+	[VU_GET_PROTOCOL_FEATURES] = pass,
+	[VU_SET_PROTOCOL_FEATURES] = set_protocol_features,
+	[VU_GET_QUEUE_NUM] = pass,
+	[VU_SET_VRING_ENABLE] = pass,
+	[VU_SEND_RARP] = pass,
+	[VU_NET_SET_MTU] = pass,
+	[VU_SET_BACKEND_REQ_FD] = set_backend_req_fd,
+	[VU_GET_CONFIG] = any_config,
+	[VU_SET_CONFIG] = any_config,
+	[VU_GET_INFLIGHT_FD] = relay_get_inflight_fd,
+	[VU_SET_INFLIGHT_FD] = relay_set_inflight_fd,
+	[VU_RESET_DEVICE] = reset_device,
+	[VU_SET_STATUS] = set_status,
+	[VU_GET_STATUS] = pass,
 };
 
-static const struct relay_row *row_find(uint32_t request)
+static int message_check(struct relay_session *s, const struct vu_message *msg)
 {
-	size_t i;
+	char why[64];
+	int rc;
 
-	for (i = 0; i < pvio_array_size(rows); i++)
-		if (rows[i].request == request)
-			return &rows[i];
-	return NULL;
-}
-
-static int row_check(struct relay_session *s, const struct vu_message *msg)
-{
-	const struct relay_row *row = s->row;
-
-	if (!row)
+	if (!s->shape || !handlers[s->shape->request])
 		return relay_refuse(s, "request %u does not pass a window",
 				    msg->header.request);
-	if (row->feature != NO_FEATURE && !has_protocol(s, row->feature))
-		return relay_refuse(s, "its feature was not negotiated");
-	if (msg->header.size < row->min_size ||
-	    msg->header.size > row->max_size)
-		return relay_refuse(s, "%u bytes of payload", msg->header.size);
-	if (msg->fds.are_lost || msg->fds.nr < row->min_fds ||
-	    msg->fds.nr > row->max_fds)
-		return relay_refuse(s, "%u file descriptors%s", msg->fds.nr,
-				    msg->fds.are_lost ? " and more" : "");
-	return 0;
+	rc = vu_shape_check(s->shape, msg, s->protocol_features, why,
+			    sizeof(why));
+	return rc < 0 ? relay_refuse(s, "%s", why) : 0;
 }
 
 /* --- B's message ---------------------------------------------------------- */
 
-static bool has_answer(const struct relay_session *s)
+static bool is_answered(const struct relay_session *s)
 {
-	return (s->row && s->row->answer != ANSWER_ACK) ||
-	       (has_protocol(s, VU_PROTOCOL_REPLY_ACK) &&
-		s->wire.message.header.flags & VU_NEED_REPLY);
+	return vu_is_answered(s->shape, &s->wire.message, s->protocol_features);
 }
 
 /* An answer of ours to what does not get to the appliance. */
-static void relay_answer_here(struct relay_session *s, uint64_t ack)
+static void relay_answer_here(struct relay_session *s, bool is_refused)
 {
-	const struct vu_message *msg = &s->wire.message;
-	struct vu_vring_state state = {
-		.index = msg->header.size == sizeof(state) ? msg->state.index
-							   : 0,
-	};
-	struct vu_inflight inflight = { .mmap_size = 0 };
-	uint64_t none = 0;
+	union vu_refusal payload = { .u64 = 0 };
+	size_t size = sizeof(payload.u64);
 
-	if (!has_answer(s))
+	if (!is_answered(s))
 		return;
-	switch (s->row ? s->row->answer : ANSWER_ACK) {
-	case ANSWER_ACK:
-		relay_reply(s, &ack, sizeof(ack), -1);
-		break;
-	case ANSWER_U64:
-		relay_reply(s, &none, sizeof(none), -1);
-		break;
-	case ANSWER_STATE:
-		relay_reply(s, &state, sizeof(state), -1);
-		break;
-	case ANSWER_CONFIG:
-		relay_reply(s, NULL, 0, -1);
-		break;
-	case ANSWER_INFLIGHT:
-		relay_reply(s, &inflight, sizeof(inflight), -1);
-		break;
-	}
+	if (is_refused)
+		size = vu_refusal(s->shape, &s->wire.message, &payload);
+	relay_reply(s, &payload, size, -1);
 }
 
 /* To the appliance. */
@@ -383,7 +316,7 @@ static int relay_pass(struct relay_session *s, uint32_t number)
 	uint8_t bytes[sizeof(header) + sizeof(struct vu_config)];
 
 	header.flags = VU_VERSION;
-	if (s->row->answer == ANSWER_ACK && has_answer(s))
+	if (s->shape->answer == VU_ANSWER_ACK && is_answered(s))
 		header.flags |= VU_NEED_REPLY;
 	memcpy(bytes, &header, sizeof(header));
 	memcpy(bytes + sizeof(header), msg->bytes, header.size);
@@ -399,15 +332,15 @@ static void relay_later(struct relay_session *s, int rc, uint32_t number)
 		if (sent < 0) {
 			/* The appliance is gone, or takes nothing. */
 			pvio_connection_close(&s->connection);
-		} else if (has_answer(s)) {
+		} else if (is_answered(s)) {
 			relay_wait(s, RELAY_ANSWER);
 			return;
 		}
 	} else if (rc < 0) {
 		s->relay->refused++;
-		relay_answer_here(s, 1);
+		relay_answer_here(s, true);
 	} else if (rc == RELAY_ACCEPTED) {
-		relay_answer_here(s, 0);
+		relay_answer_here(s, false);
 	}
 	relay_done(s);
 }
@@ -418,15 +351,13 @@ void relay_message(struct relay_session *s)
 	uint32_t number = 0;
 	int rc;
 
-	s->row = row_find(msg->header.request);
+	s->shape = vu_shape_of(msg->header.request);
 	pvio_log(PVIO_LOG_DEBUG, "%s: vhost-user: %s, %u bytes, %u fds",
-		 s->relay->port->name, s->row ? s->row->name : "?",
+		 s->relay->port->name, s->shape ? s->shape->name : "?",
 		 msg->header.size, msg->fds.nr);
-	rc = row_check(s, msg);
-	if (rc == 0 && s->row->handle)
-		rc = s->row->handle(s, msg, &number);
-	else if (rc == 0)
-		rc = RELAY_PASS;
+	rc = message_check(s, msg);
+	if (rc == 0)
+		rc = handlers[s->shape->request](s, msg, &number);
 	if (rc != RELAY_LATER)
 		relay_later(s, rc, number);
 }
@@ -440,15 +371,15 @@ static bool answer_is_legal(const struct relay_session *s,
 	struct vu_config config;
 	uint32_t index;
 
-	switch (s->row->answer) {
-	case ANSWER_ACK:
-	case ANSWER_U64:
+	switch (s->shape->answer) {
+	case VU_ANSWER_ACK:
+	case VU_ANSWER_U64:
 		return header->size == sizeof(uint64_t);
-	case ANSWER_STATE:
+	case VU_ANSWER_STATE:
 		memcpy(&index, payload, sizeof(index));
 		return header->size == sizeof(struct vu_vring_state) &&
 		       index == msg->state.index;
-	case ANSWER_CONFIG:
+	case VU_ANSWER_CONFIG:
 		if (header->size == 0)
 			return true;
 		if (header->size != msg->header.size)
@@ -457,7 +388,9 @@ static bool answer_is_legal(const struct relay_session *s,
 		return config.offset == msg->config.offset &&
 		       config.size == msg->config.size &&
 		       config.size + VU_CONFIG_HEADER_BYTES == header->size;
-	case ANSWER_INFLIGHT:
+	/* Neither gets to it. */
+	case VU_ANSWER_LOG:
+	case VU_ANSWER_INFLIGHT:
 		break;
 	}
 	return false;
@@ -466,9 +399,9 @@ static bool answer_is_legal(const struct relay_session *s,
 /* What B is told differs where a window does. */
 static uint64_t answer_mask(struct relay_session *s, uint64_t value)
 {
-	if (s->row->request == VU_GET_FEATURES)
+	if (s->shape->request == VU_GET_FEATURES)
 		return value & ~PVIO_BIT(VU_F_LOG_ALL);
-	if (s->row->request == VU_GET_PROTOCOL_FEATURES) {
+	if (s->shape->request == VU_GET_PROTOCOL_FEATURES) {
 		s->offered_protocol = value & PROTOCOL_FEATURES;
 		return s->offered_protocol;
 	}
@@ -491,18 +424,19 @@ void relay_answer(struct relay_session *s, const void *payload, size_t bytes)
 		return;
 	}
 	memcpy(&header, payload, sizeof(header));
-	if (header.request != s->row->request ||
+	if (header.request != s->shape->request ||
 	    header.flags != (VU_VERSION | VU_REPLY) ||
 	    header.size != bytes - sizeof(header) ||
 	    !answer_is_legal(s, &header, body)) {
 		broker_distrust(s->relay->port,
 				"no answer to %s: request %u, flags %u, %u "
 				"bytes",
-				s->row->name, header.request, header.flags,
+				s->shape->name, header.request, header.flags,
 				header.size);
 		return;
 	}
-	if (s->row->answer == ANSWER_ACK || s->row->answer == ANSWER_U64) {
+	if (s->shape->answer == VU_ANSWER_ACK ||
+	    s->shape->answer == VU_ANSWER_U64) {
 		memcpy(&value, body, sizeof(value));
 		value = answer_mask(s, value);
 		relay_reply(s, &value, sizeof(value), -1);

@@ -13,9 +13,7 @@
 
 #include "transports/stream/connection.h"
 #include "transports/stream/endpoint.h"
-#include "transports/vhost-user/wire.h"
-
-struct relay_row;
+#include "transports/vhost-user/shape.h"
 
 /* What the message under way waits for. */
 enum relay_wait {
@@ -37,7 +35,7 @@ struct relay_session {
 	struct relay *relay;
 	struct pvio_connection connection;
 	struct vu_wire wire;
-	const struct relay_row *row; /* of the message under way */
+	const struct vu_shape *shape; /* of the message under way */
 	enum relay_wait wait;
 	uint64_t wait_id; /* of this wait among all of the relay's */
 	bool is_ending;   /* only the appliance's end of it is missing */
