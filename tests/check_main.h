@@ -5,7 +5,8 @@
  *	START_TEST(water_is_wet) { ... } END_TEST
  *	CHECK_MAIN("water", setup, teardown, water_is_wet, ...)
  *
- * setup and teardown run around each test; NULL for none.
+ * setup and teardown run around each test; NULL for none.  A suite that needs
+ * more than that is run by check_suite().
  */
 #ifndef PVIO_TESTS_CHECK_MAIN_H
 #define PVIO_TESTS_CHECK_MAIN_H
@@ -17,14 +18,24 @@
 /* Generous: the machine may be slow, and a sanitizer slower. */
 #define CHECK_TIMEOUT_S 60
 
+/* Run it: the program's exit status. */
+static inline int check_suite(Suite *suite)
+{
+	SRunner *runner = srunner_create(suite);
+	int failed;
+
+	srunner_run_all(runner, CK_ENV);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
 static inline int check_run(const char *name, void (*setup)(void),
 			    void (*teardown)(void), const TTest *const *tests,
 			    size_t nr)
 {
 	Suite *suite = suite_create(name);
 	TCase *tcase = tcase_create(name);
-	SRunner *runner;
-	int failed;
 	size_t i;
 
 	tcase_set_timeout(tcase, CHECK_TIMEOUT_S);
@@ -32,11 +43,7 @@ static inline int check_run(const char *name, void (*setup)(void),
 	for (i = 0; i < nr; i++)
 		tcase_add_test(tcase, tests[i]);
 	suite_add_tcase(suite, tcase);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return check_suite(suite);
 }
 
 #define CHECK_MAIN(name, setup, teardown, ...)                             \

@@ -9,12 +9,10 @@
 #include "guest/vhost-user.h"
 #include "transports/vhost-pci/broker/broker.h"
 /* It has a rig of its own by that name: last. */
-#include "tests/socket-disk.h"
+#include "tests/kill-disk.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
-#include <sys/wait.h>
 
 #define PAIR_RAM_BYTES (8u << 20)
 
@@ -264,31 +262,6 @@ START_TEST(broker_begins_anew)
 }
 END_TEST
 
-static pid_t serve_file(const char *image)
-{
-	struct pvio_worker *worker;
-	struct pvio_device *dev;
-	char config[384];
-	pid_t pid = fork();
-	int fd;
-
-	if (pid != 0)
-		return pid;
-	for (fd = 3; fd < 256; fd++)
-		close(fd);
-	snprintf(config, sizeof(config),
-		 "model = \"block\"; backend = { type = \"file\"; "
-		 "path = \"%s\"; }; transport = { type = \"vhost-pci\"; "
-		 "socket = \"%s\"; };",
-		 image, pair.window);
-	if (pvio_worker_create("child", &worker) < 0 ||
-	    pvio_device_create("disk", config, worker, &worker, 1, &dev) < 0 ||
-	    pvio_device_start(dev) < 0)
-		_exit(1);
-	pvio_worker_run(worker);
-	_exit(0);
-}
-
 static int reconnect(struct guest_device *gd)
 {
 	uint64_t end = pvio_now_ns() + 20000000000ULL;
@@ -301,78 +274,20 @@ static int reconnect(struct guest_device *gd)
 	return rc;
 }
 
-#define KILL_DEPTH  8
-#define KILL_ROUNDS 8
-
+/* Who has copies keeps B's connection. */
 START_TEST(requests_in_flight_survive_a_kill)
 {
-	struct disk_buffer *b[KILL_DEPTH];
-	struct guest_segment seg[KILL_DEPTH][8];
-	uint32_t seed[KILL_DEPTH] = { 0 }, seeds = 1, len;
-	uint64_t gpa[KILL_DEPTH], next_kill;
-	struct guest_device *gd;
-	struct guest_ring *ring;
-	unsigned int i, n, kills = 0;
-	char image[128];
-	uint8_t want[4096];
-	pid_t pid;
-	int fd;
+	struct kill_disk k = { .rounds = 8 };
+	char transport[160];
 
 	pair_init(_i / NR_RINGS);
-	snprintf(image, sizeof(image), "%s/image", rig.dir);
-	fd = open(image, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-	ck_assert_int_eq(ftruncate(fd, 1 << 20), 0);
-	pid = serve_file(image);
-	gd = open_port(0);
-	rig_bring_up(gd, rings[_i % NR_RINGS], 1, 64);
-	ring = guest_device_ring(gd, 0);
-	for (i = 0; i < KILL_DEPTH; i++)
-		b[i] = disk_buffer(&gpa[i]);
-
-	next_kill = pvio_now_ns() + 3000000;
-	while (kills < KILL_ROUNDS || guest_ring_outstanding(ring) > 0) {
-		struct disk_buffer *done = guest_ring_reap(ring, &len);
-
-		if (done) {
-			ck_assert_uint_eq(done->status, VIRTIO_BLK_S_OK);
-			done->header.sector = UINT64_MAX; /* idle */
-		}
-		for (i = 0; i < KILL_DEPTH && kills < KILL_ROUNDS; i++) {
-			if (seed[i] && b[i]->header.sector != UINT64_MAX)
-				continue;
-			seed[i] = seeds++;
-			fill(b[i]->data, 4096, seed[i]);
-			n = disk_segments(b[i], gpa[i], VIRTIO_BLK_T_OUT, i * 8,
-					  4096, seg[i]);
-			ck_assert_int_eq(
-				guest_ring_add(ring, seg[i], n - 1, 1, b[i]),
-				0);
-		}
-		if (guest_ring_publish(ring))
-			guest_device_kick(gd, 0);
-		if (kills < KILL_ROUNDS && pvio_now_ns() > next_kill) {
-			kill(pid, SIGKILL);
-			waitpid(pid, NULL, 0);
-			kills++;
-			pid = serve_file(image);
-			/* Who has copies keeps B's connection. */
-			if (!pair.bounce)
-				ck_assert_int_eq(reconnect(gd), 0);
-			next_kill = pvio_now_ns() + 500000 * (1 + kills % 7);
-		}
-		if (!done)
-			guest_device_wait(gd, 0, 1);
-	}
-	for (i = 0; i < KILL_DEPTH; i++) {
-		fill(want, sizeof(want), seed[i]);
-		ck_assert_int_eq(pread(fd, b[i]->data, 4096, i * 4096), 4096);
-		ck_assert_mem_eq(b[i]->data, want, sizeof(want));
-	}
-	guest_device_close(gd);
-	kill(pid, SIGKILL);
-	waitpid(pid, NULL, 0);
-	close(fd);
-	unlink(image);
+	if (!pair.bounce)
+		k.reconnect = reconnect;
+	snprintf(transport, sizeof(transport),
+		 "type = \"vhost-pci\"; socket = \"%s\";", pair.window);
+	kill_disk_begin(&k, rig.dir, transport);
+	kill_disk_hammer(&k, open_port(0), rings[_i % NR_RINGS]);
+	kill_disk_end(&k);
 	rig_settle(&rig);
 	pair_fini();
 }
@@ -382,8 +297,6 @@ int main(void)
 {
 	Suite *suite = suite_create("vhost-pci pair");
 	TCase *tcase = tcase_create("pair");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
 	tcase_set_timeout(tcase, CHECK_TIMEOUT_S);
 	tcase_add_checked_fixture(tcase, setup, NULL);
@@ -398,8 +311,5 @@ int main(void)
 	tcase_add_loop_test(tcase, requests_in_flight_survive_a_kill, 0,
 			    NR_RINGS_WINDOWS);
 	suite_add_tcase(suite, tcase);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return check_suite(suite);
 }

@@ -4,13 +4,12 @@
  * requests that survive a kill, over vhost-user
  */
 #include "tests/vhost-user-disk.h"
+/* It has a rig by that name: last. */
+#include "tests/kill-disk.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
-#include <signal.h>
 #include <sys/mman.h>
-#include <sys/wait.h>
 
 /* --- memory --------------------------------------------------------------- */
 
@@ -226,127 +225,43 @@ END_TEST
 
 /* --- kill -9 -------------------------------------------------------------- */
 
-/* A process that serves a disk at rig.path until it is killed. */
-static pid_t serve_file(const char *image)
-{
-	struct pvio_worker *worker;
-	struct pvio_device *dev;
-	char config[512];
-	pid_t pid = fork();
-
-	ck_assert_int_ge(pid, 0);
-	if (pid > 0)
-		return pid;
-	snprintf(config, sizeof(config),
-		 "model = \"block\"; backend = { type = \"file\"; path = "
-		 "\"%s\"; lock_wait_ms = 10000; }; transport = { type = "
-		 "\"vhost-user\"; socket = \"%s\"; };",
-		 image, rig.path);
-	if (pvio_worker_create("child", &worker) < 0 ||
-	    pvio_device_create("disk", config, worker, &worker, 1, &dev) < 0 ||
-	    pvio_device_start(dev) < 0)
-		_exit(1);
-	pvio_worker_run(worker);
-	_exit(0);
-}
-
-static int connect_within(struct guest_device *gd, const char *path)
+static int connect_within(struct guest_device *gd)
 {
 	uint64_t end = pvio_now_ns() + 20000000000ULL;
 	int rc;
 
 	do {
-		rc = guest_device_reconnect(gd, path);
+		rc = guest_device_reconnect(gd, rig.path);
 		if (rc < 0)
 			poll(NULL, 0, 1);
 	} while (rc < 0 && pvio_now_ns() < end);
 	return rc;
 }
 
-#define KILL_DEPTH  16
-#define KILL_ROUNDS 12
-
-/*
- * Writes are made as fast as they are done, and the process that does them is
- * killed again and again: none is lost, and none is done in a wrong order.
- */
 START_TEST(requests_in_flight_survive_a_kill)
 {
+	struct kill_disk k = { .rounds = 12, .reconnect = connect_within };
 	struct guest_vu_options options = { .fd = -1 };
-	struct disk_buffer *b[KILL_DEPTH];
-	struct guest_segment seg[KILL_DEPTH][8];
-	uint32_t seed[KILL_DEPTH] = { 0 }, seeds = 1, len;
 	struct guest_device *gd = NULL;
-	uint64_t gpa[KILL_DEPTH], next_kill;
-	struct guest_ring *ring;
-	unsigned int i, n, kills = 0;
-	char image[128];
-	uint8_t want[4096];
-	pid_t pid;
-	int fd;
+	char transport[160];
+	unsigned int i;
 
 	rig_init(&rig, "model = \"rng\";", "");
 	pvio_device_destroy(rig.dev);
 	rig.dev = NULL;
-	snprintf(image, sizeof(image), "%s/image", rig.dir);
-	fd = open(image, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-	ck_assert_int_eq(ftruncate(fd, 1 << 20), 0);
-	pid = serve_file(image);
+	snprintf(transport, sizeof(transport),
+		 "type = \"vhost-user\"; socket = \"%s\";", rig.path);
+	kill_disk_begin(&k, rig.dir, transport);
 	for (i = 0; i < 10000 && guest_device_open_vhost_user_with(
 					 rig.path, &rig.mem, &options, &gd) < 0;
 	     i++)
 		poll(NULL, 0, 1);
 	ck_assert_ptr_nonnull(gd);
-	rig_bring_up(gd, rings[_i], 1, 64);
-	ring = guest_device_ring(gd, 0);
-	for (i = 0; i < KILL_DEPTH; i++)
-		b[i] = disk_buffer(&gpa[i]);
-
-	next_kill = pvio_now_ns() + 3000000;
-	while (kills < KILL_ROUNDS || guest_ring_outstanding(ring) > 0) {
-		struct disk_buffer *done = guest_ring_reap(ring, &len);
-
-		if (done) {
-			ck_assert_uint_eq(done->status, VIRTIO_BLK_S_OK);
-			done->header.sector = UINT64_MAX; /* idle */
-		}
-		for (i = 0; i < KILL_DEPTH && kills < KILL_ROUNDS; i++) {
-			if (seed[i] && b[i]->header.sector != UINT64_MAX)
-				continue;
-			seed[i] = seeds++;
-			fill(b[i]->data, 4096, seed[i]);
-			n = disk_segments(b[i], gpa[i], VIRTIO_BLK_T_OUT, i * 8,
-					  4096, seg[i]);
-			ck_assert_int_eq(
-				guest_ring_add(ring, seg[i], n - 1, 1, b[i]),
-				0);
-		}
-		if (guest_ring_publish(ring))
-			guest_device_kick(gd, 0);
-		if (kills < KILL_ROUNDS && pvio_now_ns() > next_kill) {
-			kill(pid, SIGKILL);
-			waitpid(pid, NULL, 0);
-			kills++;
-			pid = serve_file(image);
-			ck_assert_int_eq(connect_within(gd, rig.path), 0);
-			next_kill = pvio_now_ns() + 500000 * (1 + kills % 7);
-		}
-		if (!done)
-			guest_device_wait(gd, 0, 1);
-	}
-	for (i = 0; i < KILL_DEPTH; i++) {
-		fill(want, sizeof(want), seed[i]);
-		ck_assert_int_eq(pread(fd, b[i]->data, 4096, i * 4096), 4096);
-		ck_assert_mem_eq(b[i]->data, want, sizeof(want));
-	}
-	guest_device_close(gd);
-	kill(pid, SIGKILL);
-	waitpid(pid, NULL, 0);
-	close(fd);
-	unlink(image);
+	kill_disk_hammer(&k, gd, rings[_i]);
+	kill_disk_end(&k);
 	unlink(rig.path);
-	snprintf(image, sizeof(image), "%s.lock", rig.path);
-	unlink(image);
+	snprintf(transport, sizeof(transport), "%s.lock", rig.path);
+	unlink(transport);
 	rig_fini(&rig);
 }
 END_TEST
@@ -355,8 +270,6 @@ int main(void)
 {
 	Suite *suite = suite_create("vhost_user_memory");
 	TCase *tcase = tcase_create("vhost_user_memory");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
 	tcase_set_timeout(tcase, CHECK_TIMEOUT_S);
 	tcase_add_checked_fixture(tcase, setup, NULL);
@@ -368,8 +281,5 @@ int main(void)
 	tcase_add_loop_test(tcase, requests_in_flight_survive_a_kill, 0,
 			    NR_RINGS);
 	suite_add_tcase(suite, tcase);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return check_suite(suite);
 }
