@@ -8,6 +8,7 @@
  * driver gave us as writable is written.
  */
 #include "tests/block-faulty.h"
+#include "tests/check_main.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -414,8 +415,6 @@ int main(void)
 	Suite *s = suite_create("hostile block");
 	TCase *every = tcase_create("every way");
 	TCase *one = tcase_create("loopback");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_unchecked_fixture(every, load_faulty, NULL);
 	tcase_add_unchecked_fixture(one, load_faulty, NULL);
@@ -442,9 +441,5 @@ int main(void)
 	tcase_set_timeout(one, 60);
 	suite_add_tcase(s, one);
 
-	runner = srunner_create(s);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return check_suite(s);
 }

@@ -525,8 +525,6 @@ int main(void)
 {
 	Suite *suite = suite_create("bounce, hostile");
 	TCase *tcase = tcase_create("bounce");
-	SRunner *runner;
-	int failed;
 
 	tcase_set_timeout(tcase, CHECK_TIMEOUT_S);
 	tcase_add_checked_fixture(tcase, setup, teardown);
@@ -551,9 +549,5 @@ int main(void)
 	tcase_add_test(tcase, x_answer_to_nothing);
 	tcase_add_loop_test(tcase, x_frame_that_is_too_short, 0, 12);
 	suite_add_tcase(suite, tcase);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return check_suite(suite);
 }

@@ -404,15 +404,10 @@ static void poll_packed(void)
 int main(void)
 {
 	Suite *suite = suite_create("vfio_user_threads");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
 	add_variant(suite, trap_split, "trapped, split");
 	add_variant(suite, poll_split, "polled, split");
 	add_variant(suite, trap_packed, "trapped, packed");
 	add_variant(suite, poll_packed, "polled, packed");
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return check_suite(suite);
 }

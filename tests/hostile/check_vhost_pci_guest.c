@@ -626,8 +626,6 @@ int main(void)
 {
 	Suite *suite = suite_create("vhost-pci: hostile host");
 	TCase *tcase = tcase_create("hostile");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
 	tcase_set_timeout(tcase, CHECK_TIMEOUT_S);
 	tcase_add_checked_fixture(tcase, begin, end);
@@ -663,8 +661,5 @@ int main(void)
 	tcase_add_test(tcase,
 		       w14_peers_and_interrupts_without_end_are_bounded);
 	suite_add_tcase(suite, tcase);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return check_suite(suite);
 }

@@ -590,8 +590,6 @@ int main(void)
 {
 	Suite *suite = suite_create("vhost_user_memory");
 	TCase *tcase = tcase_create("hostile");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
 	tcase_set_timeout(tcase, CHECK_TIMEOUT_S);
 	tcase_add_checked_fixture(tcase, setup, teardown);
@@ -622,8 +620,5 @@ int main(void)
 	tcase_add_test(tcase,
 		       inflight_region_scribbled_on_while_running_is_harmless);
 	suite_add_tcase(suite, tcase);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return check_suite(suite);
 }

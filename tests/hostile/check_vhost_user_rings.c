@@ -506,8 +506,6 @@ int main(void)
 {
 	Suite *suite = suite_create("vhost_user_rings");
 	TCase *tcase = tcase_create("hostile");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
 	tcase_set_timeout(tcase, CHECK_TIMEOUT_S);
 	tcase_add_checked_fixture(tcase, ring_setup, ring_teardown);
@@ -536,8 +534,5 @@ int main(void)
 	tcase_add_test(tcase, status_that_is_none_is_refused);
 	tcase_add_test(tcase, reset_stops_rings_and_forgets_them);
 	suite_add_tcase(suite, tcase);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return check_suite(suite);
 }

@@ -582,8 +582,6 @@ int main(void)
 {
 	Suite *suite = suite_create("vhost_user_wire");
 	TCase *tcase = tcase_create("hostile");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
 	tcase_set_timeout(tcase, CHECK_TIMEOUT_S);
 	tcase_add_checked_fixture(tcase, setup, teardown);
@@ -612,8 +610,5 @@ int main(void)
 	tcase_add_test(tcase, disconnect_while_a_message_waits_is_survived);
 	tcase_add_test(tcase, accept_without_descriptors_backs_off);
 	suite_add_tcase(suite, tcase);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return check_suite(suite);
 }

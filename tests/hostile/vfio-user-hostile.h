@@ -373,8 +373,6 @@ static inline int hostile_main(const char *name, void (*begin)(void),
 {
 	Suite *suite = suite_create(name);
 	TCase *tcase = tcase_create(name);
-	SRunner *runner = srunner_create(suite);
-	int failed;
 	size_t i;
 
 	tcase_set_timeout(tcase, CHECK_TIMEOUT_S);
@@ -383,10 +381,7 @@ static inline int hostile_main(const char *name, void (*begin)(void),
 		tcase_add_loop_test(tcase, tests[i].test, 0,
 				    tests[i].loops ? tests[i].loops : 1);
 	suite_add_tcase(suite, tcase);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return check_suite(suite);
 }
 
 #endif

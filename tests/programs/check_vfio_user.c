@@ -319,8 +319,6 @@ int main(void)
 {
 	Suite *suite = suite_create("vfio_user");
 	TCase *tcase = tcase_create("vfio_user");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
 	tcase_set_timeout(tcase, CHECK_TIMEOUT_S);
 	tcase_add_checked_fixture(tcase, setup, teardown);
@@ -333,8 +331,5 @@ int main(void)
 	tcase_add_loop_test(tcase, client_that_comes_back_finds_its_device, 0,
 			    NR_WAYS);
 	suite_add_tcase(suite, tcase);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return check_suite(suite);
 }

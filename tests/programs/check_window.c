@@ -537,9 +537,7 @@ int main(void)
 	};
 	Suite *suite = suite_create("window");
 	TCase *tcase = tcase_create("window");
-	SRunner *runner = srunner_create(suite);
 	size_t i;
-	int failed;
 
 	tcase_set_timeout(tcase, CHECK_TIMEOUT_S);
 	tcase_add_checked_fixture(tcase, setup, teardown);
@@ -547,8 +545,5 @@ int main(void)
 	for (i = 0; i < pvio_array_size(in_each_mode); i++)
 		tcase_add_loop_test(tcase, in_each_mode[i], 0, NR_MODES);
 	suite_add_tcase(suite, tcase);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return check_suite(suite);
 }

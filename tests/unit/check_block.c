@@ -4,6 +4,7 @@
  * over every transport
  */
 #include "tests/block-faulty.h"
+#include "tests/check_main.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -562,8 +563,6 @@ int main(void)
 	Suite *s = suite_create("block");
 	TCase *every = tcase_create("every way");
 	TCase *one = tcase_create("loopback");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_unchecked_fixture(every, load_faulty, NULL);
 	tcase_add_unchecked_fixture(one, load_faulty, NULL);
@@ -600,9 +599,5 @@ int main(void)
 	tcase_add_test(one, bytes_are_counted_both_ways);
 	suite_add_tcase(s, one);
 
-	runner = srunner_create(s);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return check_suite(s);
 }

@@ -7,6 +7,7 @@
  * skipped otherwise.
  */
 #include "tests/block-rig.h"
+#include "tests/check_main.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -281,8 +282,6 @@ int main(void)
 {
 	Suite *s = suite_create("block device");
 	TCase *t = tcase_create("loop");
-	SRunner *runner;
-	int failed;
 
 	if (!can_run()) {
 		puts("SKIP: needs root, loop devices and mkfs.ext4");
@@ -297,9 +296,5 @@ int main(void)
 		       dead_file_system_fails_requests_and_flushes_stay_failed);
 	tcase_set_timeout(t, 120);
 	suite_add_tcase(s, t);
-	runner = srunner_create(s);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return check_suite(s);
 }

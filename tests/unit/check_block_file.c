@@ -4,6 +4,7 @@
  * what fails is told, what is in use is refused
  */
 #include "tests/block-rig.h"
+#include "tests/check_main.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -524,8 +525,6 @@ int main(void)
 	Suite *s = suite_create("block-file");
 	TCase *every = tcase_create("every way");
 	TCase *one = tcase_create("loopback");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_checked_fixture(every, setup, teardown);
 	tcase_add_checked_fixture(one, setup, teardown);
@@ -554,9 +553,5 @@ int main(void)
 	tcase_set_timeout(one, 60);
 	suite_add_tcase(s, one);
 
-	runner = srunner_create(s);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return check_suite(s);
 }

@@ -229,11 +229,5 @@ static Suite *bounce_suite(void)
 
 int main(void)
 {
-	SRunner *runner = srunner_create(bounce_suite());
-	int failed;
-
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return check_suite(bounce_suite());
 }

@@ -278,8 +278,6 @@ int main(void)
 {
 	Suite *suite = suite_create("device_life");
 	TCase *tcase = tcase_create("device_life");
-	SRunner *runner;
-	int failed;
 
 	tcase_set_timeout(tcase, CHECK_TIMEOUT_S);
 	tcase_add_checked_fixture(tcase, setup, teardown);
@@ -292,9 +290,5 @@ int main(void)
 	tcase_add_test(tcase, a_register_page_that_is_not_started_is_not_there);
 	tcase_add_test(tcase, counters_are_read_while_memory_changes);
 	suite_add_tcase(suite, tcase);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return check_suite(suite);
 }

@@ -10,6 +10,7 @@
  * at every step in the same way.
  */
 #include "core/inflight-impl.h"
+#include "tests/check_main.h"
 #include "tests/rig.h"
 
 #include <check.h>
@@ -612,8 +613,6 @@ int main(void)
 {
 	Suite *suite = suite_create("inflight");
 	TCase *tcase = tcase_create("inflight");
-	SRunner *runner;
-	int failed;
 
 	tcase_set_timeout(tcase, 600);
 	tcase_add_checked_fixture(tcase, NULL, teardown);
@@ -635,9 +634,5 @@ int main(void)
 			    pvio_array_size(packed_damage));
 	tcase_add_loop_test(tcase, region_is_not_read_after_recovery, 0, 2);
 	suite_add_tcase(suite, tcase);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return check_suite(suite);
 }

@@ -5,6 +5,7 @@
  * Every test runs for each kind of ring: split and packed, with and without
  * event index, in-order completion and indirect tables.
  */
+#include "tests/check_main.h"
 #include "tests/rig.h"
 
 #include <check.h>
@@ -698,8 +699,6 @@ int main(void)
 	};
 	Suite *suite = suite_create("queue");
 	TCase *tcase = tcase_create("every kind of ring");
-	SRunner *runner;
-	int failed;
 	size_t i;
 
 	tcase_set_timeout(tcase, 120);
@@ -707,9 +706,5 @@ int main(void)
 	for (i = 0; i < pvio_array_size(tests); i++)
 		tcase_add_loop_test(tcase, tests[i], 0, NR_KINDS);
 	suite_add_tcase(suite, tcase);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return check_suite(suite);
 }

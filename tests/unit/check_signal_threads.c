@@ -142,15 +142,9 @@ int main(void)
 {
 	Suite *suite = suite_create("signal_threads");
 	TCase *tcase = tcase_create("signal_threads");
-	SRunner *runner;
-	int failed;
 
 	tcase_set_timeout(tcase, CHECK_TIMEOUT_S);
 	tcase_add_loop_test(tcase, nothing_is_lost_between_threads, 0, 2);
 	suite_add_tcase(suite, tcase);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return check_suite(suite);
 }

@@ -664,9 +664,7 @@ int main(void)
 	};
 	Suite *suite = suite_create("vfio_user");
 	TCase *tc = tcase_create("vfio_user");
-	SRunner *runner;
 	size_t i;
-	int failed;
 
 	tcase_set_timeout(tc, CHECK_TIMEOUT_S);
 	tcase_add_checked_fixture(tc, setup, NULL);
@@ -677,9 +675,5 @@ int main(void)
 	for (i = 0; i < pvio_array_size(once); i++)
 		tcase_add_test(tc, once[i]);
 	suite_add_tcase(suite, tc);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return check_suite(suite);
 }

@@ -241,8 +241,6 @@ int main(void)
 {
 	Suite *suite = suite_create("vhost-pci channel");
 	TCase *tcase = tcase_create("channel");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
 	tcase_set_timeout(tcase, CHECK_TIMEOUT_S);
 	tcase_add_checked_fixture(tcase, setup, teardown);
@@ -257,8 +255,5 @@ int main(void)
 	tcase_add_loop_test(tcase, tail_that_makes_no_sense_is_refused, 0, 5);
 	tcase_add_test(tcase, own_counts_that_were_changed_do_no_harm);
 	suite_add_tcase(suite, tcase);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return check_suite(suite);
 }

@@ -454,8 +454,6 @@ int main(void)
 {
 	Suite *suite = suite_create("vhost-pci by VFIO");
 	TCase *tcase = tcase_create("vfio");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
 	tcase_set_timeout(tcase, CHECK_TIMEOUT_S);
 	tcase_add_checked_fixture(tcase, begin, end);
@@ -467,8 +465,5 @@ int main(void)
 	tcase_add_loop_test(tcase, function_that_is_no_window_is_an_error, 0,
 			    6);
 	suite_add_tcase(suite, tcase);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return check_suite(suite);
 }

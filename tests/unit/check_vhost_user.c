@@ -475,8 +475,6 @@ int main(void)
 {
 	Suite *suite = suite_create("vhost_user");
 	TCase *tcase = tcase_create("vhost_user");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
 	tcase_set_timeout(tcase, CHECK_TIMEOUT_S);
 	tcase_add_checked_fixture(tcase, setup, NULL);
@@ -499,8 +497,5 @@ int main(void)
 	tcase_add_test(tcase, network_messages_reach_the_card);
 	tcase_add_loop_test(tcase, broken_device_is_told, 0, 2);
 	suite_add_tcase(suite, tcase);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return check_suite(suite);
 }

@@ -5,6 +5,7 @@
  * And what our driver makes of a PCI function that is not as it should be.
  */
 #include "tests/block-rig.h"
+#include "tests/check_main.h"
 
 #include "guest/device-pci.h"
 
@@ -272,8 +273,6 @@ int main(void)
 	Suite *s = suite_create("ways");
 	TCase *every = tcase_create("every way");
 	TCase *pci = tcase_create("pci");
-	SRunner *runner;
-	int failed;
 
 #define EVERY_WAY(test) tcase_add_loop_test(every, test, 0, BLOCK_NR_WAYS)
 	EVERY_WAY(registers_offer_what_a_driver_of_them_can_use);
@@ -288,9 +287,5 @@ int main(void)
 			    (int)pvio_array_size(spoils));
 	suite_add_tcase(s, pci);
 
-	runner = srunner_create(s);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return check_suite(s);
 }
