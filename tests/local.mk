@@ -13,7 +13,8 @@ EXTRA_DIST += \
 	tests/hostile/vfio-user-hostile.h \
 	tests/hostile/vhost-user-hostile.h \
 	tests/lsan.supp \
-	tests/net_rig.h \
+	tests/net-rig.h \
+	tests/kill-disk.h \
 	tests/socket-disk.h \
 	tests/socket-rig.h \
 	tests/vfio-user-rig.h \

@@ -5,15 +5,13 @@
  * Whatever one of them does, the broker lives, the other port's connection
  * goes on where it is not the same appliance's, and nothing is leaked.
  */
-#include "tests/broker-rig.h"
-#include "tests/check_main.h"
+#include "tests/broker-guest.h"
 
 #include "core/virtio.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -21,37 +19,6 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
-
-static struct broker_rig rig;
-static struct guest_vu b = { .fd = -1 };
-
-static void quiet(void *arg, enum pvio_log_level level, const char *message)
-{
-	(void)arg;
-	(void)level;
-	if (getenv("BROKER_LOG"))
-		fprintf(stderr, "%s\n", message);
-}
-
-static void setup(void)
-{
-	pvio_log_set(quiet, NULL, PVIO_LOG_DEBUG);
-	b.fd = -1;
-	rig_open(&rig, "");
-}
-
-static void teardown(void)
-{
-	guest_vu_close(&b);
-	rig_close(&rig);
-}
-
-static bool has_hung_up(struct broker_rig *r, unsigned int n)
-{
-	(void)r;
-	(void)n;
-	return rig_is_hung_up(&b);
-}
 
 static bool is_distrusted(struct broker_rig *r, unsigned int n)
 {

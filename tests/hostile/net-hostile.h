@@ -9,7 +9,7 @@
 #ifndef PVIO_TESTS_NET_HOSTILE_H
 #define PVIO_TESTS_NET_HOSTILE_H
 
-#include "tests/net_rig.h"
+#include "tests/net-rig.h"
 
 #define ECHO "type = \"echo\";"
 #define HDR  sizeof(struct virtio_net_hdr_mrg_rxbuf)

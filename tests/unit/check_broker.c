@@ -3,8 +3,7 @@
  * check_broker.c - the host's side of a window: who comes and goes, and when;
  * what passes; whose eventfd is at the other end
  */
-#include "tests/broker-rig.h"
-#include "tests/check_main.h"
+#include "tests/broker-guest.h"
 
 #include "core/virtio.h"
 #include "guest/device.h"
@@ -13,44 +12,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
-
-static struct broker_rig rig;
-static struct guest_vu b = { .fd = -1 };
-
-static void quiet(void *arg, enum pvio_log_level level, const char *message)
-{
-	(void)arg;
-	(void)level;
-	if (getenv("BROKER_LOG"))
-		fprintf(stderr, "%s\n", message);
-}
-
-static void setup(void)
-{
-	pvio_log_set(quiet, NULL, PVIO_LOG_DEBUG);
-	b.fd = -1;
-	rig_open(&rig, "");
-}
-
-static void teardown(void)
-{
-	guest_vu_close(&b);
-	rig_close(&rig);
-}
-
-static bool has_hung_up(struct broker_rig *r, unsigned int n)
-{
-	(void)r;
-	(void)n;
-	return rig_is_hung_up(&b);
-}
 
 static bool is_session(struct broker_rig *r, unsigned int served)
 {

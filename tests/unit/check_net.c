@@ -5,7 +5,7 @@
  * A guest drives the device, in every way there is (tests/way.h); the echo
  * backend sends back what it sends.
  */
-#include "tests/net_rig.h"
+#include "tests/net-rig.h"
 
 #include <netinet/in.h>
 

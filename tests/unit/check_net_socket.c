@@ -6,7 +6,7 @@
  * frames anywhere, claim lengths, stop reading, leave and come back.  Where
  * passt is installed it is one of the peers.
  */
-#include "tests/net_rig.h"
+#include "tests/net-rig.h"
 
 #include "backends/net.h"
 

@@ -6,7 +6,7 @@
  * carries a virtio-net header, too, so what the kernel made of offloads can be
  * seen.  Needs /dev/net/tun and the right to make a namespace.
  */
-#include "tests/net_rig.h"
+#include "tests/net-rig.h"
 
 #include "backends/net.h"
 

@@ -6,7 +6,7 @@
  * time of ageing is not waited for: the clock of the test's own stands in for
  * the system's.
  */
-#include "tests/net_rig.h"
+#include "tests/net-rig.h"
 
 #include "backends/switch.h"
 

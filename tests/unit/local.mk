@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 if HAVE_CHECK
-broker_rig = tests/broker-rig.c tests/broker-rig.h
+broker_rig = tests/broker-guest.h tests/broker-rig.c tests/broker-rig.h
 check_PROGRAMS += tests/unit/check_broker
 TESTS += tests/unit/check_broker
 tests_unit_check_broker_SOURCES = tests/unit/check_broker.c $(broker_rig)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * net_rig.h - a guest with a network card, for the tests of net
+ * net-rig.h - a guest with a network card, for the tests of net
  *
  * Device and driver are in this process, on one worker that waiting steps.
  * Several guests may share the worker, as the ports of a switch do.
@@ -25,11 +25,11 @@
 #include <unistd.h>
 
 #define RIG_TIMEOUT_MS 10000
-#define RIG_RAM	       (64u << 20)
+#define RIG_RAM        (64u << 20)
 /* Everything but the ring features, which a test adds. */
-#define RIG_ALL_NET                                                            \
-	(~(PVIO_BIT(VIRTIO_RING_F_INDIRECT_DESC) |                             \
-	   PVIO_BIT(VIRTIO_RING_F_EVENT_IDX) |                                 \
+#define RIG_ALL_NET                                \
+	(~(PVIO_BIT(VIRTIO_RING_F_INDIRECT_DESC) | \
+	   PVIO_BIT(VIRTIO_RING_F_EVENT_IDX) |     \
 	   PVIO_BIT(VIRTIO_F_RING_PACKED) | PVIO_BIT(VIRTIO_F_IN_ORDER)))
 #define RIG_PLAIN PVIO_BIT(VIRTIO_NET_F_MAC)
 
@@ -142,7 +142,7 @@ static inline void rig_teardown(void)
 /* A frame of @bytes whose content depends on @tag. */
 static inline void rig_frame(uint8_t *frame, size_t bytes, unsigned int tag)
 {
-	static const uint8_t head[14] = { 2, 0, 0, 0, 0, 1, 2,
+	static const uint8_t head[14] = { 2, 0, 0, 0, 0, 1,    2,
 					  0, 0, 0, 0, 2, 0x88, 0xb5 };
 	size_t i;
 
@@ -178,9 +178,9 @@ static inline void rig_expect_none(struct rig *rig, unsigned int pair)
 	uint8_t got[64];
 
 	rig_step();
-	ck_assert_int_eq(guest_net_receive(rig->net, pair, &hdr, got,
-					   sizeof(got), 0),
-			 -ETIMEDOUT);
+	ck_assert_int_eq(
+		guest_net_receive(rig->net, pair, &hdr, got, sizeof(got), 0),
+		-ETIMEDOUT);
 }
 
 static inline void rig_send(struct rig *rig, unsigned int pair,
