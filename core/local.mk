@@ -31,6 +31,8 @@ library_sources += \
 	core/listen.h \
 	core/log.c \
 	core/log.h \
+	core/memfd.c \
+	core/memfd.h \
 	core/memory-checked.c \
 	core/memory-iov.c \
 	core/memory-list.c \

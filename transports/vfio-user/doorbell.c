@@ -18,10 +18,10 @@
  */
 #include "vfio-user.h"
 
+#include "core/memfd.h"
+
 #include <errno.h>
 #include <event2/event.h>
-#include <fcntl.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #define DOORBELL_INTERVAL_US 1000
@@ -49,9 +49,7 @@ void vfu_doorbell_watch(struct vfu *vfu, bool is_on)
 
 int vfu_doorbell_init(struct vfu *vfu)
 {
-	const int seals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
 	const struct pci_card_ops *card = vfu->pci->ops;
-	int rc;
 
 	vfu->doorbell_fd = -1;
 	if (vfu->doorbell != VFU_DOORBELL_POLL)
@@ -59,16 +57,9 @@ int vfu_doorbell_init(struct vfu *vfu)
 	/* The page next to it must stay trapped. */
 	if ((uint64_t)sysconf(_SC_PAGESIZE) > card->doorbell_bytes)
 		return -EOPNOTSUPP;
-	vfu->doorbell_fd = memfd_create("pvio-doorbell",
-					MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	vfu->doorbell_fd = pvio_memfd_create("pvio-doorbell", card->bar_bytes);
 	if (vfu->doorbell_fd < 0)
-		return -errno;
-	if (ftruncate(vfu->doorbell_fd, (off_t)card->bar_bytes) < 0 ||
-	    fcntl(vfu->doorbell_fd, F_ADD_SEALS, seals) < 0) {
-		rc = -errno;
-		vfu_doorbell_fini(vfu);
-		return rc;
-	}
+		return vfu->doorbell_fd;
 	vfu->poll_event = event_new(vfu->base, -1, EV_PERSIST, doorbell_look,
 				    vfu);
 	if (!vfu->poll_event) {

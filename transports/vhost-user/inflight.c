@@ -10,10 +10,10 @@
  */
 #include "vhost-user.h"
 
+#include "core/memfd.h"
+
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 void vu_inflight_fini(struct vu_session *s)
@@ -58,24 +58,6 @@ static int inflight_adopt(struct vu_session *s, int fd,
 	return 0;
 }
 
-/* A memory file of @bytes zeroes that nobody can truncate. */
-static int inflight_create_file(uint64_t bytes)
-{
-	int fd, rc;
-
-	fd = memfd_create("pvio-inflight", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	if (fd < 0)
-		return -errno;
-	if (ftruncate(fd, (off_t)bytes) < 0 ||
-	    fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) <
-		    0) {
-		rc = -errno;
-		close(fd);
-		return rc;
-	}
-	return fd;
-}
-
 int vu_get_inflight_fd(struct vu_session *s, struct vu_message *msg)
 {
 	struct vu_inflight reply = {
@@ -89,7 +71,7 @@ int vu_get_inflight_fd(struct vu_session *s, struct vu_message *msg)
 				 reply.queue_size);
 	reply.mmap_size = inflight_part_bytes(s, reply.queue_size) *
 			  reply.num_queues;
-	fd = inflight_create_file(reply.mmap_size);
+	fd = pvio_memfd_create("pvio-inflight", reply.mmap_size);
 	if (fd < 0)
 		return vu_refuse(s, "%s", strerror(-fd));
 	rc = inflight_adopt(s, fd, &reply);

@@ -22,6 +22,7 @@
 #include "ivshmem.h"
 
 #include "core/barrier.h"
+#include "core/memfd.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -78,16 +79,12 @@ static int ivshmem_map_state(struct carrier *c, int fd)
 
 void ivshmem_keep_begin(struct carrier *c)
 {
-	int fd, rc = 0;
+	int fd, rc;
 
 	if (!c->broker->store)
 		return;
-	fd = memfd_create("pvio-client", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	if (fd < 0 || ftruncate(fd, sizeof(*c->kept)) < 0 ||
-	    fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_SEAL) < 0)
-		rc = -errno;
-	if (rc == 0)
-		rc = ivshmem_map_state(c, fd);
+	fd = pvio_memfd_create("pvio-client", sizeof(*c->kept));
+	rc = fd < 0 ? fd : ivshmem_map_state(c, fd);
 	if (rc == 0)
 		rc = broker_keep(c->broker, fd, "state");
 	if (rc == 0)

@@ -9,29 +9,14 @@
  */
 #include "broker.h"
 
+#include "core/memfd.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-static int memory_make(uint64_t bytes)
-{
-	int fd, rc;
-
-	fd = memfd_create("pvio-window", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	if (fd < 0)
-		return -errno;
-	if (ftruncate(fd, (off_t)bytes) < 0 ||
-	    fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) <
-		    0) {
-		rc = -errno;
-		close(fd);
-		return rc;
-	}
-	return fd;
-}
 
 static bool memory_is_size(uint64_t bytes)
 {
@@ -100,7 +85,7 @@ int broker_memory_open(struct broker_memory *mem, const char *path,
 		return -EINVAL;
 	/* Not blocking: a FIFO at that path would wait for its other end. */
 	fd = path ? open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NONBLOCK, 0600)
-		  : memory_make(bytes);
+		  : pvio_memfd_create("pvio-window", bytes);
 	if (fd < 0)
 		return path ? -errno : fd;
 	rc = path ? memory_fit(fd, &bytes) : 0;
