@@ -376,6 +376,11 @@ void pvio_device_queue_broken(struct pvio_device *dev, struct pvio_vq *vq)
 
 void pvio_device_break(struct pvio_device *dev, const char *why)
 {
+	unsigned int i;
+
+	/* All of it. */
+	for (i = 0; i < dev->nr_queues; i++)
+		pvio_store_once(&dev->controls[i].is_broken, true);
 	pvio_log_limited(&dev->log_limit, PVIO_LOG_ERROR,
 			 "%s: needs a reset: %s", dev->name, why);
 	device_break(dev);

@@ -136,7 +136,7 @@ uint16_t pvio_device_queue_size(const struct pvio_device *dev);
 struct pvio_worker *pvio_device_control(struct pvio_device *dev);
 /* Configuration space changed: new generation, tell the driver.  control. */
 void pvio_device_config_changed(struct pvio_device *dev);
-/* Any thread: the device cannot go on; DEVICE_NEEDS_RESET. */
+/* Any thread: the device cannot go on, nor a queue; DEVICE_NEEDS_RESET. */
 void pvio_device_break(struct pvio_device *dev, const char *why);
 
 #pragma GCC visibility pop

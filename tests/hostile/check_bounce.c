@@ -14,6 +14,8 @@
 #include <pvio/pvio.h>
 
 #include <stdio.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 #define SHARE_BYTES (2u << 20)
 #define DISK                                               \
@@ -461,6 +463,33 @@ START_TEST(x09_driver_is_refused)
 }
 END_TEST
 
+/* Also one that knows of no status register, but of its ring's error. */
+START_TEST(x09_refusal_is_an_error_of_the_ring)
+{
+	int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	uint64_t count = 0;
+	unsigned int q;
+
+	ck_assert_int_eq(
+		guest_device_negotiate(rig.gd, (uint64_t[2]){ DISK_FEATURES }),
+		0);
+	for (q = 0; q < 2; q++)
+		ck_assert_int_eq(guest_device_setup_queue(rig.gd, q, 32), 0);
+	swallowed = VU_SET_VRING_ENABLE;
+	rig.intercept = swallow;
+	rig.told[VU_SET_VRING_ENABLE] = 0;
+	ck_assert_int_eq(guest_device_start(rig.gd), 0);
+	ck_assert_int_eq(guest_vu_tell_fd(guest_device_vu(rig.gd),
+					  VU_SET_VRING_ERR, 1, fd),
+			 0);
+	bounce_rig_until(&rig, rig.told[VU_SET_VRING_ENABLE] == 1);
+	refuse(VU_SET_VRING_ENABLE);
+	bounce_rig_until(&rig, read(fd, &count, sizeof(count)) > 0);
+	ck_assert_uint_eq(count, 1);
+	close(fd);
+}
+END_TEST
+
 static void offer_nothing(uint32_t request)
 {
 	const uint64_t zero = 0;
@@ -543,6 +572,7 @@ int main(void)
 	tcase_add_test(tcase, x08_requests_that_are_answered);
 	tcase_add_test(tcase, x08_session_that_is_not_served);
 	tcase_add_loop_test(tcase, x09_driver_is_refused, 0, 3);
+	tcase_add_test(tcase, x09_refusal_is_an_error_of_the_ring);
 	tcase_add_loop_test(tcase, x09_offer_that_is_not_enough, 0, 2);
 	tcase_add_test(tcase, x10_next_appliance_finds_nothing);
 	tcase_add_loop_test(tcase, x_answers_that_are_none, 0, 20);
