@@ -24,39 +24,19 @@
  * request apart.
  */
 #include "device-internal.h"
+#include "json.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <json-c/json.h>
 #include <stdio.h>
-#include <string.h>
 
 #define STATS_DESCRIBE_BYTES 1024
-
-/*
- * Add @value (taken, NULL when there was no memory for it) to @object.  False
- * when memory has run out; the caller goes on and says so at the end.
- */
-static bool stats_add(struct json_object *object, const char *key,
-		      struct json_object *value)
-{
-	if (value && json_object_object_add(object, key, value) == 0)
-		return true;
-	json_object_put(value);
-	return false;
-}
 
 static bool stats_add_count(struct json_object *object, const char *key,
 			    const uint64_t *counter)
 {
-	return stats_add(object, key,
-			 json_object_new_uint64(pvio_load_once(counter)));
-}
-
-static bool stats_add_u64(struct json_object *object, const char *key,
-			  uint64_t value)
-{
-	return stats_add(object, key, json_object_new_uint64(value));
+	return pvio_json_add_u64(object, key, pvio_load_once(counter));
 }
 
 /* --- latency ------------------------------------------------------------- */
@@ -92,23 +72,23 @@ static struct json_object *stats_histogram(const struct pvio_histogram *from)
 		if (!ok)
 			json_object_put(n);
 	}
-	ok = ok && stats_add_u64(object, "count", h.count) &&
-	     stats_add_u64(object, "mean_ns",
-			   h.count ? h.sum_ns / h.count : 0) &&
-	     stats_add_u64(object, "p50_ns",
-			   pvio_histogram_percentile(&h, 50)) &&
-	     stats_add_u64(object, "p90_ns",
-			   pvio_histogram_percentile(&h, 90)) &&
-	     stats_add_u64(object, "p99_ns",
-			   pvio_histogram_percentile(&h, 99)) &&
-	     stats_add_u64(object, "max_ns",
-			   pvio_histogram_percentile(&h, 100));
+	ok = ok && pvio_json_add_u64(object, "count", h.count) &&
+	     pvio_json_add_u64(object, "mean_ns",
+			       h.count ? h.sum_ns / h.count : 0) &&
+	     pvio_json_add_u64(object, "p50_ns",
+			       pvio_histogram_percentile(&h, 50)) &&
+	     pvio_json_add_u64(object, "p90_ns",
+			       pvio_histogram_percentile(&h, 90)) &&
+	     pvio_json_add_u64(object, "p99_ns",
+			       pvio_histogram_percentile(&h, 99)) &&
+	     pvio_json_add_u64(object, "max_ns",
+			       pvio_histogram_percentile(&h, 100));
 	if (!ok) {
 		json_object_put(buckets);
 		json_object_put(object);
 		return NULL;
 	}
-	if (!stats_add(object, "buckets", buckets)) {
+	if (!pvio_json_add(object, "buckets", buckets)) {
 		json_object_put(object);
 		return NULL;
 	}
@@ -121,8 +101,8 @@ static struct json_object *stats_latency(const struct pvio_vq_stats *stats)
 	unsigned int i;
 
 	for (i = 0; object && i < PVIO_NR_STAGES; i++) {
-		if (stats_add(object, pvio_stage_names[i],
-			      stats_histogram(&stats->stage[i])))
+		if (pvio_json_add(object, pvio_stage_names[i],
+				  stats_histogram(&stats->stage[i])))
 			continue;
 		json_object_put(object);
 		return NULL;
@@ -155,11 +135,11 @@ static bool stats_add_counters(struct json_object *object,
 
 	return stats_add_count(object, "kicks", &s->kicks) &&
 	       stats_add_count(object, "polls", &s->polls) &&
-	       stats_add_u64(object, "requests", requests) &&
-	       stats_add_u64(object, "completions", completions) &&
-	       stats_add_u64(object, "in_flight",
-			     requests > completions ? requests - completions
-						    : 0) &&
+	       pvio_json_add_u64(object, "requests", requests) &&
+	       pvio_json_add_u64(object, "completions", completions) &&
+	       pvio_json_add_u64(object, "in_flight",
+				 requests > completions ? requests - completions
+							: 0) &&
 	       stats_add_count(object, "flushes", &s->flushes) &&
 	       stats_add_count(object, "notifications", &s->notifications) &&
 	       stats_add_count(object, "suppressed", &s->suppressed) &&
@@ -174,17 +154,16 @@ static struct json_object *stats_queue(const struct pvio_device *dev,
 	const struct pvio_vq *vq = &dev->vqs[index];
 	struct json_object *object = json_object_new_object();
 
-	if (object && stats_add_u64(object, "index", index) &&
-	    stats_add(object, "running",
-		      json_object_new_boolean(ctl->is_running)) &&
-	    stats_add(object, "enabled",
-		      json_object_new_boolean(pvio_load_once(&vq->enabled))) &&
-	    stats_add_u64(object, "size",
-			  ctl->is_running ? ctl->setup.size : 0) &&
+	if (object && pvio_json_add_u64(object, "index", index) &&
+	    pvio_json_add_bool(object, "running", ctl->is_running) &&
+	    pvio_json_add_bool(object, "enabled",
+			       (pvio_load_once(&vq->enabled))) &&
+	    pvio_json_add_u64(object, "size",
+			      ctl->is_running ? ctl->setup.size : 0) &&
 	    stats_add_counters(object, &vq->stats) &&
-	    stats_add(object, "faults", stats_faults(&vq->stats)) &&
+	    pvio_json_add(object, "faults", stats_faults(&vq->stats)) &&
 	    (!with_latency ||
-	     stats_add(object, "latency", stats_latency(&vq->stats))))
+	     pvio_json_add(object, "latency", stats_latency(&vq->stats))))
 		return object;
 	json_object_put(object);
 	return NULL;
@@ -225,48 +204,34 @@ static struct json_object *stats_memory(const struct pvio_map *map)
 
 	for (i = 0; i < map->nr; i++)
 		bytes += map->region[i].size;
-	if (object && stats_add_u64(object, "regions", map->nr) &&
-	    stats_add_u64(object, "bytes", bytes))
+	if (object && pvio_json_add_u64(object, "regions", map->nr) &&
+	    pvio_json_add_u64(object, "bytes", bytes))
 		return object;
 	json_object_put(object);
 	return NULL;
 }
 
 /* The transport's members, if it has any to say and they are JSON. */
-static struct json_object *stats_connection(const struct pvio_device *dev)
-{
-	char text[STATS_DESCRIBE_BYTES] = "", braced[sizeof(text) + 2];
-
-	if (!dev->transport_ops->describe)
-		return NULL;
-	dev->transport_ops->describe(dev->transport, text, sizeof(text));
-	if (text[0] == '\0')
-		return NULL;
-	snprintf(braced, sizeof(braced), "{%s}", text);
-	return json_tokener_parse(braced);
-}
-
 static bool stats_add_device(struct json_object *object,
 			     const struct pvio_device *dev)
 {
-	struct json_object *connection;
-	char features[33];
+	char features[33], connection[STATS_DESCRIBE_BYTES] = "";
 
 	snprintf(features, sizeof(features), "%016" PRIx64 "%016" PRIx64,
 		 dev->features.word[1], dev->features.word[0]);
-	if (!stats_add(object, "name", json_object_new_string(dev->name)) ||
-	    !stats_add(object, "model",
-		       json_object_new_string(dev->model_ops->name)) ||
-	    !stats_add(object, "transport",
-		       json_object_new_string(dev->transport_ops->name)) ||
-	    !stats_add(object, "state",
-		       json_object_new_string(stats_state(dev))) ||
-	    !stats_add_u64(object, "status", dev->status) ||
-	    !stats_add(object, "features", json_object_new_string(features)) ||
-	    !stats_add(object, "memory", stats_memory(dev->map)))
+	if (!pvio_json_add_string(object, "name", dev->name) ||
+	    !pvio_json_add_string(object, "model", dev->model_ops->name) ||
+	    !pvio_json_add_string(object, "transport",
+				  dev->transport_ops->name) ||
+	    !pvio_json_add_string(object, "state", stats_state(dev)) ||
+	    !pvio_json_add_u64(object, "status", dev->status) ||
+	    !pvio_json_add_string(object, "features", features) ||
+	    !pvio_json_add(object, "memory", stats_memory(dev->map)))
 		return false;
-	connection = stats_connection(dev);
-	return !connection || stats_add(object, "connection", connection);
+	if (dev->transport_ops->describe)
+		dev->transport_ops->describe(dev->transport, connection,
+					     sizeof(connection));
+	return pvio_json_add_members(object, "connection", connection);
 }
 
 struct stats_call {
@@ -281,15 +246,11 @@ static void stats_begin(void *arg, pvio_done_fn *done, void *done_arg)
 	struct stats_call *call = arg;
 
 	if (object && stats_add_device(object, call->dev) &&
-	    stats_add(object, "queues",
-		      stats_queues(call->dev, call->with_latency))) {
-		const char *s = json_object_to_json_string_ext(
-			object, JSON_C_TO_STRING_PLAIN);
-
-		if (s)
-			call->text = strdup(s);
-	}
-	json_object_put(object);
+	    pvio_json_add(object, "queues",
+			  stats_queues(call->dev, call->with_latency)))
+		call->text = pvio_json_text(object);
+	else
+		json_object_put(object);
 	done(done_arg, call->text ? 0 : -ENOMEM);
 }
 

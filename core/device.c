@@ -233,25 +233,6 @@ static void create_begin(void *arg, pvio_done_fn *done, void *done_arg)
 	done(done_arg, device_build(arg));
 }
 
-int pvio_device_create_from(const char *name, struct pvio_config *cfg,
-			    struct pvio_worker *control,
-			    struct pvio_worker *const workers[],
-			    unsigned int nr_workers, struct pvio_device **dev)
-{
-	struct device_plan plan = {
-		.name = name,
-		.cfg = cfg,
-		.control = control,
-		.workers = workers,
-		.nr_workers = nr_workers,
-		.dev = dev,
-	};
-
-	if (nr_workers == 0)
-		return -EINVAL;
-	return pvio_control_call(control, create_begin, &plan);
-}
-
 int pvio_device_create_own(const char *name, struct pvio_config *cfg,
 			   const struct pvio_model_ops *ops, void *arg,
 			   struct pvio_worker *control,
@@ -272,6 +253,15 @@ int pvio_device_create_own(const char *name, struct pvio_config *cfg,
 	if (nr_workers == 0)
 		return -EINVAL;
 	return pvio_control_call(control, create_begin, &plan);
+}
+
+int pvio_device_create_from(const char *name, struct pvio_config *cfg,
+			    struct pvio_worker *control,
+			    struct pvio_worker *const workers[],
+			    unsigned int nr_workers, struct pvio_device **dev)
+{
+	return pvio_device_create_own(name, cfg, NULL, NULL, control, workers,
+				      nr_workers, dev);
 }
 
 /* From the root of @file, which is closed. */

@@ -27,6 +27,8 @@ library_sources += \
 	core/inflight-packed.c \
 	core/inflight.c \
 	core/inflight.h \
+	core/json.c \
+	core/json.h \
 	core/listen.c \
 	core/listen.h \
 	core/log.c \

@@ -11,6 +11,7 @@
 #include "broker.h"
 
 #include "core/eventfd.h"
+#include "core/json.h"
 
 #include <endian.h>
 #include <errno.h>
@@ -540,39 +541,6 @@ void broker_destroy(struct broker *broker)
 
 /* --- stats ---------------------------------------------------------------- */
 
-static bool stats_add(struct json_object *object, const char *key,
-		      struct json_object *value)
-{
-	if (value && json_object_object_add(object, key, value) == 0)
-		return true;
-	json_object_put(value);
-	return false;
-}
-
-static bool stats_add_u64(struct json_object *object, const char *key,
-			  uint64_t value)
-{
-	return stats_add(object, key, json_object_new_uint64(value));
-}
-
-static bool stats_add_bool(struct json_object *object, const char *key,
-			   bool value)
-{
-	return stats_add(object, key, json_object_new_boolean(value));
-}
-
-/* Members as text: what a carrier or a kind of port has to say. */
-static bool stats_add_text(struct json_object *object, const char *key,
-			   const char *text)
-{
-	char braced[BROKER_DESCRIBE_BYTES + 2];
-	struct json_object *members;
-
-	snprintf(braced, sizeof(braced), "{%s}", text);
-	members = json_tokener_parse(braced);
-	return !members || stats_add(object, key, members);
-}
-
 static bool stats_add_port(struct json_object *object, struct broker_port *port)
 {
 	const struct broker *broker = port->broker;
@@ -582,24 +550,25 @@ static bool stats_add_port(struct json_object *object, struct broker_port *port)
 	port->ops->describe(port, connection, sizeof(connection));
 	broker->carrier_ops->describe(broker->carrier, carrier,
 				      sizeof(carrier));
-	return stats_add(object, "name", json_object_new_string(port->name)) &&
-	       stats_add(object, "window",
-			 json_object_new_string(port->ops->window)) &&
-	       stats_add(object, "carrier",
-			 json_object_new_string(broker->carrier_ops->name)) &&
-	       stats_add_bool(object, "appliance", broker_is_served(broker)) &&
-	       stats_add_bool(object, "distrusted", broker->is_distrusted) &&
-	       stats_add_bool(object, "open", port->is_open) &&
-	       stats_add_bool(object, "served", port->is_served) &&
-	       stats_add_u64(object, "appliances", broker->appliances) &&
-	       stats_add_u64(object, "distrusts", broker->distrusts) &&
-	       stats_add_u64(object, "storms", broker->storms) &&
-	       stats_add_u64(object, "sessions", port->sessions) &&
-	       stats_add_u64(object, "frames_in", port->frames_in) &&
-	       stats_add_u64(object, "frames_out", port->frames_out) &&
-	       stats_add_u64(object, "waiting", port->nr_queued) &&
-	       stats_add_text(object, "connection", connection) &&
-	       stats_add_text(object, "signals", carrier);
+	return pvio_json_add_string(object, "name", port->name) &&
+	       pvio_json_add_string(object, "window", port->ops->window) &&
+	       pvio_json_add_string(object, "carrier",
+				    broker->carrier_ops->name) &&
+	       pvio_json_add_bool(object, "appliance",
+				  broker_is_served(broker)) &&
+	       pvio_json_add_bool(object, "distrusted",
+				  broker->is_distrusted) &&
+	       pvio_json_add_bool(object, "open", port->is_open) &&
+	       pvio_json_add_bool(object, "served", port->is_served) &&
+	       pvio_json_add_u64(object, "appliances", broker->appliances) &&
+	       pvio_json_add_u64(object, "distrusts", broker->distrusts) &&
+	       pvio_json_add_u64(object, "storms", broker->storms) &&
+	       pvio_json_add_u64(object, "sessions", port->sessions) &&
+	       pvio_json_add_u64(object, "frames_in", port->frames_in) &&
+	       pvio_json_add_u64(object, "frames_out", port->frames_out) &&
+	       pvio_json_add_u64(object, "waiting", port->nr_queued) &&
+	       pvio_json_add_members(object, "connection", connection) &&
+	       pvio_json_add_members(object, "signals", carrier);
 }
 
 struct stats_call {
@@ -612,14 +581,10 @@ static void stats_begin(void *arg, pvio_done_fn *done, void *done_arg)
 	struct json_object *object = json_object_new_object();
 	struct stats_call *call = arg;
 
-	if (object && stats_add_port(object, call->port)) {
-		const char *text = json_object_to_json_string_ext(
-			object, JSON_C_TO_STRING_PLAIN);
-
-		if (text)
-			call->text = strdup(text);
-	}
-	json_object_put(object);
+	if (object && stats_add_port(object, call->port))
+		call->text = pvio_json_text(object);
+	else
+		json_object_put(object);
 	done(done_arg, call->text ? 0 : -ENOMEM);
 }
 
