@@ -428,12 +428,28 @@ kernel_args+=" rcupdate.rcu_cpu_stall_suppress=1"
 guest_kind=qemu
 guest_memory="-m 256 -object memory-backend-memfd,id=m,size=256M,share=on"
 
+# smp_of ARGS...: the number of processors that QEMU's arguments ask for
+smp_of()
+{
+	local n=1
+
+	while [ $# -gt 0 ]; do
+		[ "$1" != -smp ] || n=$2
+		shift
+	done
+	echo "$n"
+}
+
 # qemu_start NAME ARGS...: Debian's QEMU without KVM; sets $guest
 qemu_start()
 {
-	local name=$1
+	local name=$1 smp=()
 
 	shift
+	# A machine that can have no more than one processor has no atomic
+	# instructions, as seen by other processes: an exchange loses what is
+	# written between its two halves.
+	[ "$(smp_of "$@")" != 1 ] || smp=(-smp 1,maxcpus=2)
 	have busybox cpio
 	qemu_get
 	kernel_get
@@ -443,7 +459,7 @@ qemu_start()
 	"${qemu[@]}" -accel tcg -nodefaults -nographic -no-reboot \
 		-cpu max -serial stdio -kernel "$vmlinuz" \
 		-initrd "$name.initrd" -append "$kernel_args ${guest_args-}" \
-		$guest_memory -machine memory-backend=m "$@" \
+		$guest_memory -machine memory-backend=m "$@" "${smp[@]}" \
 		>"$name.console" 2>"$name.log" <"${guest_input:-/dev/null}" &
 	guest=$!
 	pids+=("$guest")
