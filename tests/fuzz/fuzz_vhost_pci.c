@@ -125,7 +125,12 @@ static void serve(void)
 
 static void hang_up(void)
 {
+	int fd;
+
 	pvio_device_stop(dev);
+	/* On a slow machine it may have connected again by itself. */
+	while ((fd = accept4(listen_fd, NULL, NULL, SOCK_CLOEXEC)) >= 0)
+		close(fd);
 	close(server_fd);
 	server_fd = -1;
 }
