@@ -70,12 +70,14 @@ pvio_conf()
 	END
 }
 
-# domain_xml EXAMPLE NAME: with our paths, without KVM, and booted by kernel and
-# NAME's initramfs
+# domain_xml EXAMPLE NAME: with our paths, without KVM (and therefore a machine that
+# can have two processors: see qemu_start), and booted by kernel and NAME's
+# initramfs
 domain_xml()
 {
 	sed -e "s|/run/pvio|$PWD|;s|/var/lib/pvio|$PWD|" \
 		-e "s|<domain type='kvm'>|<domain type='qemu' xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'>|" \
+		-e "s|<vcpu>1<|<vcpu current='1'>2<|" \
 		-e "s|</os>|<kernel>$vmlinuz</kernel><initrd>$PWD/$2.initrd</initrd><cmdline>$kernel_args</cmdline></os>|" \
 		-e "s|<serial type='pty'/>|<serial type='file'><source path='$PWD/$2.console'/></serial>|" \
 		"$top/examples/libvirt/$1.xml"
