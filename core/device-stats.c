@@ -157,7 +157,7 @@ static struct json_object *stats_queue(const struct pvio_device *dev,
 	if (object && pvio_json_add_u64(object, "index", index) &&
 	    pvio_json_add_bool(object, "running", ctl->is_running) &&
 	    pvio_json_add_bool(object, "enabled",
-			       (pvio_load_once(&vq->enabled))) &&
+			       pvio_load_once(&vq->enabled)) &&
 	    pvio_json_add_u64(object, "size",
 			      ctl->is_running ? ctl->setup.size : 0) &&
 	    stats_add_counters(object, &vq->stats) &&

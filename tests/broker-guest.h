@@ -10,6 +10,8 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 static struct broker_rig rig;
 static struct guest_vu b = { .fd = -1 };
@@ -41,6 +43,26 @@ static inline bool has_hung_up(struct broker_rig *r, unsigned int n)
 	(void)r;
 	(void)n;
 	return rig_is_hung_up(&b);
+}
+
+static inline bool is_session(struct broker_rig *r, unsigned int served)
+{
+	return (r->broker->port[0].session != 0) == (served != 0);
+}
+
+static inline int event_new_fd(void)
+{
+	int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+
+	ck_assert_int_ge(fd, 0);
+	return fd;
+}
+
+static inline uint64_t taken(int fd)
+{
+	uint64_t count = 0;
+
+	return read(fd, &count, sizeof(count)) < 0 ? 0 : count;
 }
 
 #endif

@@ -69,7 +69,7 @@ static inline void kill_disk_begin(struct kill_disk *k, const char *dir,
 	kill_disk_serve(k);
 }
 
-/* Writes are made as fast as they are done, by @gd, whose rings are @ring. */
+/* Writes are made as fast as they are done, by a driver of @features at @gd. */
 static inline void kill_disk_hammer(struct kill_disk *k,
 				    struct guest_device *gd, uint64_t features)
 {

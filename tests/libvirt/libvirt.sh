@@ -70,8 +70,8 @@ pvio_conf()
 	END
 }
 
-# domain_xml EXAMPLE NAME: with our paths, without KVM (and therefore a machine that
-# can have two processors: see qemu_start), and booted by kernel and NAME's
+# domain_xml EXAMPLE NAME: with our paths, without KVM (and therefore a machine
+# that can have two processors: see qemu_start), and booted by kernel and NAME's
 # initramfs
 domain_xml()
 {

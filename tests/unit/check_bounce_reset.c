@@ -108,7 +108,7 @@ END_TEST
 
 /* --- while the appliance is asked ------------------------------------------ */
 
-/* The first of these is kept, and its answer is under way for as long as we like. */
+/* The first of these is kept: its answer is under way for as long as we like. */
 static uint32_t keep;
 static bool is_kept;
 static struct vu_config asked;

@@ -7,6 +7,23 @@ tests_unit_check_broker_SOURCES = tests/unit/check_broker.c $(broker_rig)
 tests_unit_check_broker_CPPFLAGS = $(test_cppflags)
 tests_unit_check_broker_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_check_broker_LDADD = $(test_libs)
+
+check_PROGRAMS += tests/unit/check_broker_relay
+TESTS += tests/unit/check_broker_relay
+tests_unit_check_broker_relay_SOURCES = tests/unit/check_broker_relay.c \
+	$(broker_rig)
+tests_unit_check_broker_relay_CPPFLAGS = $(test_cppflags)
+tests_unit_check_broker_relay_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_check_broker_relay_LDADD = $(test_libs)
+
+check_PROGRAMS += tests/unit/check_broker_signals
+TESTS += tests/unit/check_broker_signals
+tests_unit_check_broker_signals_SOURCES = tests/unit/check_broker_signals.c \
+	$(broker_rig)
+tests_unit_check_broker_signals_CPPFLAGS = $(test_cppflags)
+tests_unit_check_broker_signals_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_check_broker_signals_LDADD = $(test_libs)
+
 check_PROGRAMS += tests/unit/check_window
 TESTS += tests/unit/check_window
 tests_unit_check_window_CPPFLAGS = $(test_cppflags)
