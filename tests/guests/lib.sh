@@ -118,7 +118,7 @@ show_logs()
 	local f
 	for f in "$1"/*.log "$1"/*.conf "$1"/*.console; do
 		echo "  --- ${f##*/}"
-		tail -n 40 "$f" | tr -d '\r' | sed 's/^/  /'
+		tail -n 80 "$f" | tr -d '\r' | sed 's/^/  /'
 	done
 }
 
@@ -422,6 +422,8 @@ uml_start()
 # hardware.
 kernel_args="console=ttyS0 quiet panic=-1 no_timer_check nowatchdog"
 kernel_args+=" rcupdate.rcu_cpu_stall_suppress=1"
+# For guest_stuck(), and so that an address can be looked up in System.map.
+kernel_args+=" nokaslr sysrq_always_enabled"
 
 # What is different for some guests: a case may set them, and $guest_input, where
 # the console's input is from.
@@ -440,7 +442,8 @@ smp_of()
 	echo "$n"
 }
 
-# qemu_start NAME ARGS...: Debian's QEMU without KVM; sets $guest
+# qemu_start NAME ARGS...: Debian's QEMU without KVM, with a monitor that answers
+# into NAME.mon; sets $guest
 qemu_start()
 {
 	local name=$1 smp=()
@@ -454,12 +457,19 @@ qemu_start()
 	qemu_get
 	kernel_get
 	initramfs "$guest_kind" "$name"
+	# There may have been one of this name before.
+	rm -f "$name".mon*
+	mkfifo "$name.mon.in" "$name.mon.out"
+	cat "$name.mon.out" >"$name.mon" &
+	pids+=("$!")
 	echo "+ qemu-system-x86_64 $*"
 	# shellcheck disable=SC2086
 	"${qemu[@]}" -accel tcg -nodefaults -nographic -no-reboot \
 		-cpu max -serial stdio -kernel "$vmlinuz" \
 		-initrd "$name.initrd" -append "$kernel_args ${guest_args-}" \
-		$guest_memory -machine memory-backend=m "$@" "${smp[@]}" \
+		$guest_memory -machine memory-backend=m \
+		-chardev "pipe,id=mon,path=$PWD/$name.mon" -monitor chardev:mon \
+		"$@" "${smp[@]}" \
 		>"$name.console" 2>"$name.log" <"${guest_input:-/dev/null}" &
 	guest=$!
 	pids+=("$guest")
@@ -550,6 +560,47 @@ without_hanging()
 END
 )
 
+# monitor NAME COMMAND...: of qemu_start's guest, if it is still there; the answer
+# is not waited for
+monitor()
+{
+	local name=$1
+
+	shift
+	# shellcheck disable=SC2016
+	[ ! -p "$name.mon.in" ] ||
+		timeout 5 sh -c 'printf "%s\n" "$@" >"$0"' "$name.mon.in" "$@"
+}
+
+# guest_asked NAME: what its processors and pviod's queues do goes into
+# NAME-stuck.log; what its kernel says of them, and of the tasks that wait, to its
+# console.
+guest_asked()
+{
+	local ask socket
+
+	for ask in "info status" "info registers -a" "info lapic 0" "info lapic 1" \
+		"info pic" "info irq" "info registers -a" "sendkey alt-sysrq-9" \
+		"sendkey alt-sysrq-w" "sendkey alt-sysrq-l"; do
+		monitor "$1" "$ask" || :
+		sleep 1
+	done
+	{
+		tr -d '\r' <"$1.mon" | grep -av '^[A-DF-QS-Z].*=\|masked\|(qemu)'
+		for socket in *control*; do
+			[ ! -S "$socket" ] || timeout 10 "$(program pvioctl)" \
+				-s "$PWD/$socket" stats
+		done
+	} >"$1-stuck.log" 2>&1 || :
+}
+
+# guest_stuck NAME WHY: it does not go on
+guest_stuck()
+{
+	guest_asked "$1"
+	fail "$2"
+}
+
 # guest_said NAME REGEX
 guest_said()
 {
@@ -560,7 +611,7 @@ guest_said()
 guest_says()
 {
 	within "$3" guest_said "$1" "$2" && grep -qaE "^@@ $2" "$1.console" ||
-		fail "guest $1 did not say '$2' in $3 s"
+		guest_stuck "$1" "guest $1 did not say '$2' in $3 s"
 }
 
 # guest_word NAME WORD: what came after it
@@ -572,7 +623,7 @@ guest_word()
 # guest_done NAME PID SECONDS: it has ended, and all its steps were good
 guest_done()
 {
-	gone_within "$2" "$3" || fail "guest $1 did not end in $3 s"
+	gone_within "$2" "$3" || guest_stuck "$1" "guest $1 did not end in $3 s"
 	grep -qaE '^@@ end' "$1.console" || fail "guest $1 ended early"
 	if grep -aE '^@@ not ok' "$1.console"; then
 		fail "guest $1 reported the above"

@@ -31,14 +31,9 @@ side()
 
 	shift 2
 	serve_at "$name"
-	mkfifo "$name.mon.in" "$name.mon.out"
-	cat "$name.mon.out" >"$name-monitor.log" &
-	pids+=("$!")
 	steps "$name" <guest.steps
 	qemu_start "$name" -chardev "socket,id=d,path=$PWD/$name.sock" \
-		-device "vhost-user-blk-pci,chardev=d$properties" \
-		-chardev "pipe,id=mon,path=$PWD/$name.mon" \
-		-mon chardev=mon "$@"
+		-device "vhost-user-blk-pci,chardev=d$properties" "$@"
 }
 
 # move PROPERTIES: the guest "from" works, and is told to go on as "to"
@@ -49,27 +44,14 @@ move()
 	guest_says from "round 2" 60
 	side to "$1" -incoming "unix:$PWD/move.sock"
 	started_makes "$PWD/move.sock"
-	printf '%s\n' "migrate_set_parameter max-bandwidth 1G" \
-		"migrate -d unix:$PWD/move.sock" >from.mon.in
+	monitor from "migrate_set_parameter max-bandwidth 1G" \
+		"migrate -d unix:$PWD/move.sock"
 }
 
 # is_silent: nothing was heard of the guest where it is now
 is_silent()
 {
 	! grep -qa '^@@' to.console
-}
-
-# what_each_says: of QEMU and of pviod, into the logs
-what_each_says()
-{
-	local name
-
-	for name in from to; do
-		printf '%s\n' "info status" "info migrate" >"$name.mon.in"
-		"$(program pvioctl)" -s "$PWD/$name.control" stats disk \
-			>"$name-stats.log" 2>&1 || :
-	done
-	sleep 1
 }
 
 migrate_case()
@@ -91,10 +73,10 @@ migrate_case()
 	END
 	move "$1"
 	if ! gone_within "$guest" 120 && is_silent; then
-		what_each_says
-		echo "figure: silent after the move, and tried again;" \
-			"QEMU there: $(grep -a "VM status" to-monitor.log |
-				tail -n 1 | tr -d '\r')"
+		guest_asked to
+		echo "figure: silent after the move, and tried again; there:"
+		tail -n 80 to.console to-stuck.log | tr -d '\r' |
+			sed 's/^/figure: /'
 		stop_all
 		mkdir silent
 		mv from* to* move.sock silent/
@@ -102,7 +84,7 @@ migrate_case()
 	fi
 	guest_done to "$guest" 120
 	! grep -qa '^@@ round 12' from.console || fail "it did not move"
-	echo quit >from.mon.in
+	monitor from quit
 	gone_within "$source" 10 || fail "the source did not end"
 	"$(program blktool)" check disk.img 0 16777216 7
 	"$(program blktool)" check disk.img 16777216 4194304 12
