@@ -340,7 +340,7 @@ sleep_case()
 			net_io 10.0.0.1 1000000
 		done
 	END
-	bus_guest -smp 2
+	bus_guest "${sleeper[@]}"
 	for i in 1 2; do
 		guest_says guest "sleeps $i" 90
 		within 60 was_suspended guest "$i" || fail "it does not sleep"

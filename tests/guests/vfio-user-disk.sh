@@ -115,7 +115,7 @@ sleep_case()
 			step "file system \$i" file_system /dev/vda
 		done
 	END
-	vfu_start guest -smp 2 -device "$(vfu_json disk.sock)"
+	vfu_start guest "${sleeper[@]}" -device "$(vfu_json disk.sock)"
 	for i in 1 2; do
 		guest_says guest "sleeps $i" 60
 		within 60 was_suspended guest "$i" || fail "it does not sleep"
