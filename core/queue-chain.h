@@ -156,6 +156,16 @@ static inline void chain_taken(struct pvio_vq *vq, struct pvio_chain *chain)
 		chain->sampled = false;
 }
 
+/* Is @chain the one that was popped last?  In order, only that goes back. */
+static inline bool chain_is_newest(const struct pvio_vq *vq,
+				   const struct pvio_chain *chain)
+{
+	uint16_t last =
+		(uint16_t)((vq->order_tail ? vq->order_tail : vq->size) - 1);
+
+	return !vq->in_order || vq->order[last] == chain->slot;
+}
+
 /* The opposite, by unpop. */
 static inline void chain_untaken(struct pvio_vq *vq, struct pvio_chain *chain)
 {

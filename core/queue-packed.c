@@ -318,6 +318,8 @@ bool pvio_packed_unpop(struct pvio_vq *vq, struct pvio_chain *chain)
 
 	packed_advance(vq, &end, &wrap, chain->nr_desc);
 	if (unlikely(chain->recovered)) {
+		if (!chain_is_newest(vq, chain))
+			return false;
 		chain_untaken(vq, chain);
 		vq->free_slots[vq->nr_free++] = chain->slot;
 		chain_resubmit(vq, chain, chain->inflight);

@@ -275,6 +275,8 @@ struct pvio_chain *pvio_split_pop(struct pvio_vq *vq)
 bool pvio_split_unpop(struct pvio_vq *vq, struct pvio_chain *chain)
 {
 	if (unlikely(chain->recovered)) {
+		if (!chain_is_newest(vq, chain))
+			return false;
 		chain_untaken(vq, chain);
 		chain_resubmit(vq, chain, chain->id);
 		return true;

@@ -361,6 +361,36 @@ START_TEST(unpopped_recovered_chain_is_popped_again)
 }
 END_TEST
 
+/* In order, and a later one is done: they are answered, so that it can be. */
+START_TEST(unpop_of_recovered_chains_lets_a_later_one_go)
+{
+	struct pvio_chain *a, *b, *c;
+	uint64_t before;
+
+	begin((_i ? GUEST_RING_PACKED : 0) | GUEST_RING_IN_ORDER);
+	prepare(3);
+	a = pvio_vq_pop(rig.vq);
+	b = pvio_vq_pop(rig.vq);
+	pvio_vq_abandon(rig.vq);
+	pvio_vq_push(rig.vq, a, 0);
+	pvio_vq_push(rig.vq, b, 0);
+	stop();
+
+	ck_assert_int_eq(start(), 0);
+	a = pvio_vq_pop(rig.vq);
+	b = pvio_vq_pop(rig.vq);
+	c = pvio_vq_pop(rig.vq);
+	before = rig.vq->stats.completions;
+	pvio_vq_push(rig.vq, c, 0);
+	ck_assert_uint_eq(rig.vq->nr_in_flight, 3);
+	pvio_vq_unpop(rig.vq, b);
+	pvio_vq_unpop(rig.vq, a);
+	ck_assert_uint_eq(rig.vq->nr_in_flight, 0);
+	pvio_vq_flush(rig.vq);
+	ck_assert_uint_eq(rig.vq->stats.completions, before + 3);
+}
+END_TEST
+
 /* A ring that has run before it got a region (SPDK issue 3766). */
 START_TEST(fresh_region_takes_the_used_index_from_the_ring)
 {
@@ -622,6 +652,8 @@ int main(void)
 	tcase_add_loop_test(tcase,
 			    packed_request_is_answered_once_wherever_we_die, 0,
 			    3);
+	tcase_add_loop_test(
+		tcase, unpop_of_recovered_chains_lets_a_later_one_go, 0, 2);
 	tcase_add_loop_test(tcase, unpopped_recovered_chain_is_popped_again, 0,
 			    2);
 	tcase_add_loop_test(tcase,
