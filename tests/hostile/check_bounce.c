@@ -21,6 +21,9 @@
 #define DISK                                               \
 	"model = \"block\"; queues = 2; queue_size = 64; " \
 	"backend = { type = \"memory\"; size = \"4M\"; };"
+#define OTHER_DISK                                         \
+	"model = \"block\"; queues = 1; queue_size = 64; " \
+	"backend = { type = \"memory\"; size = \"4M\"; };"
 #define DISK_FEATURES (PVIO_BIT(VIRTIO_BLK_F_FLUSH) | PVIO_BIT(VIRTIO_BLK_F_MQ))
 
 static struct bounce_rig rig;
@@ -227,18 +230,57 @@ static bool swallow(struct bounce_rig *r, const struct vu_header *header,
 	return header->request == swallowed;
 }
 
+/* Its session has ended, and the device with it; both are there again. */
+static void expect_anew(void)
+{
+	rig.intercept = NULL;
+	bounce_rig_thaw(&rig);
+	bounce_rig_until(&rig, !bounce_rig_port(&rig)->dev ||
+				       bounce_rig_port(&rig)->is_dying);
+	bounce_rig_connect(&rig);
+	bounce_rig_bring_up(&rig, DISK_FEATURES, 2, 32);
+	ck_assert_uint_eq(disk_do(&rig, 1, &req[7], VIRTIO_BLK_T_IN, 0, 512, 1),
+			  VIRTIO_BLK_S_OK);
+	ck_assert_uint_eq(rig.distrusted, 0);
+}
+
 /* It does not give a ring back: B's reset ends all the same. */
 START_TEST(x08_ring_is_never_returned)
 {
 	rig.broker.timeout_ms = 50;
+	rig.broker.request_timeout_ms = 60;
 	hold(0);
 	rig.intercept = swallow;
 	swallowed = VU_GET_VRING_BASE;
-	ck_assert_int_eq(
-		guest_device_negotiate(rig.gd, (uint64_t[2]){ DISK_FEATURES }),
-		0);
-	ck_assert_uint_eq(rig.distrusted, 1);
-	rig.intercept = NULL;
+	(void)guest_device_negotiate(rig.gd, (uint64_t[2]){ DISK_FEATURES });
+	ck_assert_uint_eq(rig.told[VU_GET_VRING_BASE], 1);
+	expect_anew();
+}
+END_TEST
+
+/* It has to finish first what it is at work on, which takes its time. */
+START_TEST(x08_ring_is_returned_as_late_as_requests_are_answered)
+{
+	struct guest_vu *vu = guest_device_vu(rig.gd);
+	struct vu_vring_state state = { .index = 0 };
+	struct guest_vu_reply reply;
+
+	rig.broker.timeout_ms = 20;
+	rig.broker.request_timeout_ms = _i ? 10000 : 0;
+	rig.intercept = swallow;
+	swallowed = VU_GET_VRING_BASE;
+	ck_assert_int_eq(guest_vu_send(vu, VU_GET_VRING_BASE, 0, &state,
+				       sizeof(state), NULL, 0),
+			 0);
+	bounce_rig_until(&rig, rig.told[VU_GET_VRING_BASE] == 1);
+	bounce_rig_pass(&rig, 100);
+	bounce_rig_answer(&rig, WINDOW_MESSAGE, VU_GET_VRING_BASE, VU_REPLY,
+			  &state, sizeof(state));
+	ck_assert_int_eq(guest_vu_receive(vu, &reply, RIG_PATIENCE_MS), 0);
+	ck_assert_uint_eq(reply.header.request, VU_GET_VRING_BASE);
+	/* But nobody waits who wants to end. */
+	ck_assert_uint_eq(rig.distrusted, 0);
+	ck_assert_uint_eq(rig.port->sessions, 1);
 }
 END_TEST
 
@@ -251,32 +293,55 @@ START_TEST(x08_messages_that_are_not_answered)
 		VU_SET_MEM_TABLE,  VU_SET_VRING_NUM,
 		VU_SET_VRING_KICK, VU_SET_VRING_ENABLE,
 	};
+	unsigned int before;
 
 	rig.broker.timeout_ms = 50;
 	bounce_rig_vanish(&rig);
 	rig.intercept = swallow;
 	swallowed = requests[_i];
+	before = rig.told[swallowed];
 	bounce_rig_appear(&rig, DISK);
-	bounce_rig_until(&rig, rig.distrusted == 1);
+	bounce_rig_until(&rig, rig.told[swallowed] > before);
 	/* B's VMM is let go, and found again. */
-	bounce_rig_until(&rig, !bounce_rig_port(&rig)->dev);
-	rig.intercept = NULL;
-	bounce_rig_vanish(&rig);
-	bounce_rig_appear(&rig, DISK);
-	bounce_rig_connect(&rig);
-	bounce_rig_bring_up(&rig, DISK_FEATURES, 2, 32);
-	ck_assert_uint_eq(disk_do(&rig, 1, &req[1], VIRTIO_BLK_T_IN, 0, 512, 1),
-			  VIRTIO_BLK_S_OK);
+	expect_anew();
 }
 END_TEST
 
-/* It lives and takes requests, and one of them is never answered. */
+/*
+ * It lives and takes requests, and one of them is not answered, which may be
+ * B's doing: B is told so, and nobody else is.
+ */
 START_TEST(x08_request_that_is_not_answered)
 {
 	bounce_rig_fini(&rig);
 	disk_up(30);
 	hold(0);
-	expect_distrusted(1);
+	bounce_rig_until(&rig, disk_reap(&rig, 0) == 1);
+	ck_assert_uint_eq(*req[0].status, VIRTIO_BLK_S_IOERR);
+	expect_anew();
+	ck_assert_uint_eq(req[0].answers, 1);
+}
+END_TEST
+
+/* B has its VMM disable the ring, and nobody need serve it then. */
+START_TEST(x08_request_on_a_ring_that_is_not_enabled)
+{
+	bounce_rig_fini(&rig);
+	disk_up(20);
+	ck_assert_int_eq(guest_vu_tell_state(guest_device_vu(rig.gd),
+					     VU_SET_VRING_ENABLE, 0, 0),
+			 0);
+	ck_assert_int_eq(
+		disk_submit(&rig, 0, &req[0], VIRTIO_BLK_T_IN, 0, 512, 1), 0);
+	bounce_rig_pass(&rig, 150);
+	ck_assert_uint_eq(disk_reap(&rig, 0), 0);
+	ck_assert_int_eq(guest_vu_tell_state(guest_device_vu(rig.gd),
+					     VU_SET_VRING_ENABLE, 0, 1),
+			 0);
+	bounce_rig_until(&rig, disk_reap(&rig, 0) == 1);
+	ck_assert_uint_eq(*req[0].status, VIRTIO_BLK_S_OK);
+	ck_assert_uint_eq(rig.distrusted, 0);
+	ck_assert_uint_eq(rig.port->sessions, 1);
 }
 END_TEST
 
@@ -510,6 +575,33 @@ START_TEST(x09_offer_that_is_not_enough)
 }
 END_TEST
 
+/*
+ * It says that its queue is broken, again and again, while B's device goes: not
+ * when that is gone.
+ */
+START_TEST(x07_ring_errors_while_the_device_goes)
+{
+	const struct vu_vring_state state = { .index = 0 };
+	struct bounce *b = bounce_rig_port(&rig);
+	unsigned int i, sessions = (unsigned int)rig.port->sessions;
+
+	bounce_rig_vanish(&rig);
+	bounce_rig_appear(&rig, OTHER_DISK);
+	for (i = 0; i < 100000 && (!b->dev || b->phase != BOUNCE_READY); i++) {
+		bounce_rig_answer(&rig, WINDOW_BACKEND_MESSAGE,
+				  VU_BACKEND_VRING_ERR, 0, &state,
+				  sizeof(state));
+		pvio_worker_step(rig.worker);
+	}
+	ck_assert_uint_eq(rig.port->sessions, sessions + 1);
+	bounce_rig_pass(&rig, 5);
+	bounce_rig_connect(&rig);
+	bounce_rig_bring_up(&rig, 0, 1, 32);
+	ck_assert_uint_eq(disk_do(&rig, 0, &req[1], VIRTIO_BLK_T_IN, 0, 512, 1),
+			  VIRTIO_BLK_S_OK);
+}
+END_TEST
+
 /* --- anything -------------------------------------------------------------- */
 
 /* It writes all over the window, all of the time.  We live, and so does B. */
@@ -566,9 +658,14 @@ int main(void)
 	tcase_add_test(tcase, x04_window_full_of_rubbish);
 	tcase_add_test(tcase, x07_storm_of_calls);
 	tcase_add_test(tcase, x07_storm_of_configuration_changes);
+	tcase_add_test(tcase, x07_ring_errors_while_the_device_goes);
 	tcase_add_test(tcase, x08_ring_is_never_returned);
+	tcase_add_loop_test(
+		tcase, x08_ring_is_returned_as_late_as_requests_are_answered, 0,
+		2);
 	tcase_add_loop_test(tcase, x08_messages_that_are_not_answered, 0, 10);
 	tcase_add_test(tcase, x08_request_that_is_not_answered);
+	tcase_add_test(tcase, x08_request_on_a_ring_that_is_not_enabled);
 	tcase_add_test(tcase, x08_requests_that_are_answered);
 	tcase_add_test(tcase, x08_session_that_is_not_served);
 	tcase_add_loop_test(tcase, x09_driver_is_refused, 0, 3);

@@ -219,10 +219,18 @@ void broker_session_begin(struct broker_port *port)
 
 void broker_session_end(struct broker_port *port)
 {
-	if (port->session == 0 || port->is_ending)
+	if (port->session == 0)
+		return;
+	/*
+	 * It finishes what it is at work on, and only B waits, however long that
+	 * takes; unless all of us do.
+	 */
+	port->deadline_ns = port->broker->stop_done
+				    ? broker_deadline(port->broker)
+				    : 0;
+	if (port->is_ending)
 		return;
 	port->is_ending = true;
-	port->deadline_ns = broker_deadline(port->broker);
 	port_queue_drop(port);
 	port_set_session(port, 0);
 	pvio_worker_schedule(port->broker->control, &port->broker->look_job);

@@ -155,7 +155,7 @@ static void make_ops(struct bounce *b)
 		.stop_queue = model_stop_queue,
 		.idle_queue = model_idle_queue,
 		.kick = model_kick,
-		.discard = model_kick,
+		.discard = b->real->discard ? model_kick : NULL,
 		.read_config = model_read_config,
 		.write_config = model_write_config,
 		.queues_per_unit = (uint8_t)b->facts.queues_per_unit,
@@ -179,11 +179,12 @@ static int share_out(struct bounce *b)
 	least = shadow_bytes((uint16_t)b->facts.queue_size) +
 		QUEUE_MIN_PAGES * ARENA_PAGE_BYTES;
 	if (part < least) {
-		pvio_log(PVIO_LOG_ERROR,
-			 "%s: the window is too small: %u queues of %u have "
-			 "%" PRIu64 " bytes each, and need %" PRIu64,
-			 port->name, b->facts.nr_queues, b->facts.queue_size,
-			 part, least);
+		pvio_log_limited(&port->broker->log_limit, PVIO_LOG_ERROR,
+				 "%s: the window is too small: %u queues of %u "
+				 "have %" PRIu64 " bytes each, and need "
+				 "%" PRIu64,
+				 port->name, b->facts.nr_queues,
+				 b->facts.queue_size, part, least);
 		return -ENOSPC;
 	}
 	for (i = 0; i < b->facts.nr_queues; i++) {

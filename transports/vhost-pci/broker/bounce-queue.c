@@ -348,6 +348,11 @@ static void queue_on_time(evutil_socket_t fd, short what, void *arg)
 	(void)what;
 	if (!q->is_live || queue_reap(q, BUDGET_CHAINS))
 		return;
+	/* It need not serve a ring that is not enabled, or may not have been. */
+	if (!q->vq->enabled || q->told_wish != q->wish) {
+		q->late_number = 0;
+		return;
+	}
 	if (q->first != BOUNCE_NONE &&
 	    q->request[q->first].number <= q->late_number)
 		queue_distrust(q, BOUNCE_LATE);
@@ -402,9 +407,13 @@ static void queue_listen_no_more(struct bounce_queue *q)
 
 /* --- kick ------------------------------------------------------------------ */
 
+/* Its VMM has the eventfd, too, and can have it block: once, and no more. */
 static void queue_kick_appliance(struct bounce_queue *q)
 {
-	(void)pvio_eventfd_signal(q->kick_fd);
+	if (likely(pvio_eventfd_signal(q->kick_fd) != -EINTR))
+		return;
+	q->is_blocked = true;
+	queue_distrust(q, BOUNCE_BLOCKS);
 }
 
 /* Post the chain that was popped last.  False: it has to wait. */
@@ -453,6 +462,7 @@ static enum pvio_kick queue_post_all(struct bounce_queue *q)
 /* The appliance is to know whether the queue is enabled. */
 static void queue_wish(struct bounce_queue *q)
 {
+	q->late_number = 0;
 	pvio_store_release(&q->wish, ((q->wish | 1) + 1) | q->vq->enabled);
 	bounce_post_news(q->bounce);
 }
@@ -484,15 +494,28 @@ static void queue_free(struct bounce_queue *q)
 	shadow_fini(&q->ring);
 }
 
+/*
+ * A slot for each of B's, whose ring, if it is packed, may have any size; and as
+ * many as a chain may have pieces, since a device may refuse a longer one.
+ */
+static uint16_t shadow_size(const struct pvio_vq *vq)
+{
+	uint16_t size = SHADOW_MAX_PIECES;
+
+	while (size < vq->size)
+		size = (uint16_t)(size * 2);
+	return size;
+}
+
 int bounce_queue_start(struct bounce_queue *q, struct pvio_vq *vq)
 {
-	uint64_t ring = shadow_bytes(vq->size);
+	uint64_t ring = shadow_bytes(shadow_size(vq));
 	int rc;
 
 	/* bounce_create_device() has seen to that. */
 	if (ring + ARENA_PAGE_BYTES > q->bytes)
 		return -ENOSPC;
-	rc = shadow_init(&q->ring, vq->size, q->host, q->gpa);
+	rc = shadow_init(&q->ring, shadow_size(vq), q->host, q->gpa);
 	if (rc < 0)
 		return rc;
 	rc = arena_init(&q->arena,
@@ -657,6 +680,17 @@ int bounce_queue_open(struct bounce_queue *q)
 	if (q->call_fd < 0)
 		q->call_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	return q->kick_fd < 0 || q->call_fd < 0 ? -errno : 0;
+}
+
+void bounce_queue_renew_kick(struct bounce_queue *q)
+{
+	int fd = q->is_blocked ? eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC) : -1;
+
+	if (fd < 0)
+		return;
+	close(q->kick_fd);
+	q->kick_fd = fd;
+	q->is_blocked = false;
 }
 
 void bounce_queue_close(struct bounce_queue *q)

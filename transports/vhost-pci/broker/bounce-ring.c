@@ -115,6 +115,14 @@ void bounce_rings_lose(struct bounce *b)
 	}
 }
 
+void bounce_rings_forgive(struct bounce *b)
+{
+	unsigned int i;
+
+	for (i = 0; i < b->nr_queues; i++)
+		pvio_store_once(&b->queue[i].fault, BOUNCE_FINE);
+}
+
 bool bounce_rings_are_none(const struct bounce *b)
 {
 	unsigned int i;
@@ -213,8 +221,7 @@ static bool ring_is_taken(struct bounce *b, const uint8_t *payload, size_t size)
 {
 	if (bounce_is_ack(payload, size))
 		return true;
-	if (b->dev)
-		pvio_device_break(b->dev, "the appliance refuses its queue");
+	bounce_break(b, "the appliance refuses its queue");
 	ring_asked(b)->state = BOUNCE_RING_REFUSED;
 	return false;
 }
@@ -238,9 +245,10 @@ static void ring_call_done(void *arg, int rc)
 	    rc == -ENOTCONN)
 		return;
 	if (rc < 0) {
-		pvio_log(PVIO_LOG_WARNING, "%s: queue %u: no doorbell: %s",
-			 b->port->name, q->index, strerror(-rc));
-		pvio_device_break(b->dev, "the appliance has no doorbell");
+		pvio_log_limited(&b->port->broker->log_limit, PVIO_LOG_WARNING,
+				 "%s: queue %u: no doorbell: %s", b->port->name,
+				 q->index, strerror(-rc));
+		bounce_break(b, "the appliance has no doorbell");
 		q->state = BOUNCE_RING_REFUSED;
 		return;
 	}
@@ -268,13 +276,16 @@ static void ring_tell_kick(struct bounce_queue *q)
 	struct bounce *b = q->bounce;
 	int rc = 0;
 
-	if (!q->has_kick)
+	if (!q->has_kick) {
+		bounce_queue_renew_kick(q);
 		rc = broker_ring_kick(b->port, q->index, q->kick_fd,
 				      &q->kick_number);
+	}
 	if (rc < 0) {
-		pvio_log(PVIO_LOG_WARNING, "%s: queue %u: no interrupt: %s",
-			 b->port->name, q->index, strerror(-rc));
-		pvio_device_break(b->dev, "the appliance has no interrupt");
+		pvio_log_limited(&b->port->broker->log_limit, PVIO_LOG_WARNING,
+				 "%s: queue %u: no interrupt: %s",
+				 b->port->name, q->index, strerror(-rc));
+		bounce_break(b, "the appliance has no interrupt");
 		q->state = BOUNCE_RING_REFUSED;
 		return;
 	}

@@ -11,9 +11,10 @@
  *			     SET_CONFIG, NET_SET_MTU, SEND_RARP
  *	rings		     bounce-ring.c
  *
- * One message at a time; each is answered, and has timeout_ms for it.  One that
- * is not, or not as it should be, shows that the appliance is broken, and that
- * is as good as gone.
+ * One message at a time; each is answered, and has timeout_ms for it, or as long
+ * as a request if it has to wait for those.  An answer that makes no sense shows
+ * that the appliance is broken, and that is as good as gone.  One that is late
+ * may be the fault of what this port's guest asked for: only its session ends.
  */
 #include "bounce.h"
 
@@ -42,15 +43,32 @@ static bool session_has(const struct bounce *b, unsigned int protocol)
 
 /* --- questions and answers ------------------------------------------------- */
 
-void bounce_await(struct bounce *b)
+void bounce_await(struct bounce *b, uint64_t ms)
 {
-	uint64_t ms = b->port->broker->timeout_ms;
 	const struct timeval tv = {
 		.tv_sec = (time_t)(ms / 1000),
 		.tv_usec = (suseconds_t)(ms % 1000 * 1000),
 	};
 
-	event_add(b->answer_event, &tv);
+	if (ms == 0)
+		bounce_await_no_more(b);
+	else
+		event_add(b->answer_event, &tv);
+}
+
+/*
+ * To give a ring back it finishes first what it is at work on.  If all ends we
+ * do not wait for that.
+ */
+static uint64_t session_patience_ms(const struct bounce *b, uint32_t request)
+{
+	const struct broker *broker = b->port->broker;
+
+	if (request != VU_GET_VRING_BASE || b->is_stopping)
+		return broker->timeout_ms;
+	if (broker->request_timeout_ms == 0)
+		return 0;
+	return pvio_max(broker->timeout_ms, broker->request_timeout_ms);
 }
 
 void bounce_await_no_more(struct bounce *b)
@@ -88,7 +106,7 @@ void bounce_ask(struct bounce *b, uint32_t request, const void *payload,
 {
 	b->question.request = request;
 	b->question.answered = answered;
-	bounce_await(b);
+	bounce_await(b, session_patience_ms(b, request));
 	session_send(b, request, b->told_protocol ? VU_NEED_REPLY : 0, payload,
 		     size, number);
 }
@@ -131,7 +149,7 @@ void bounce_session_frame(struct bounce *b, const struct window_frame *frame,
 	struct vu_header header;
 
 	/* What was sent before the session ended is nobody's. */
-	if (b->phase < BOUNCE_ASKING || b->phase == BOUNCE_ENDING)
+	if (b->phase < BOUNCE_ASKING || b->phase >= BOUNCE_LATE_END)
 		return;
 	if (frame->bytes >= sizeof(header))
 		memcpy(&header, payload, sizeof(header));
@@ -147,8 +165,8 @@ void bounce_session_frame(struct bounce *b, const struct window_frame *frame,
 	} else if (header.request == VU_BACKEND_CONFIG_CHANGE) {
 		b->config_is_stale = true;
 		bounce_go_on(b);
-	} else if (header.request == VU_BACKEND_VRING_ERR && b->dev) {
-		pvio_device_break(b->dev, "the appliance's queue is broken");
+	} else if (header.request == VU_BACKEND_VRING_ERR) {
+		bounce_break(b, "the appliance's queue is broken");
 	}
 }
 
@@ -210,7 +228,7 @@ static void config_read(struct bounce *b, const uint8_t *payload, size_t size)
 		is_changed |= b->config[i] != b->fresh_config[i];
 		b->config[i] = b->fresh_config[i];
 	}
-	if (is_changed && b->dev)
+	if (is_changed && b->dev && !b->is_dying)
 		pvio_device_config_changed(b->dev);
 }
 
@@ -247,8 +265,8 @@ static bool config_write(struct bounce *b)
 
 static void session_unfit(struct bounce *b, const char *what, uint64_t missing)
 {
-	pvio_log(
-		PVIO_LOG_ERROR,
+	pvio_log_limited(
+		&b->port->broker->log_limit, PVIO_LOG_ERROR,
 		"%s: the appliance's device lacks %s 0x%llx: is its pvio older?",
 		b->port->name, what, (unsigned long long)missing);
 	b->phase = BOUNCE_UNFIT;
@@ -301,6 +319,9 @@ static void asked_protocol(struct bounce *b, const uint8_t *payload,
 	b->offer.protocol = protocol & WANTED_PROTOCOL;
 	session_send(b, VU_SET_PROTOCOL_FEATURES, 0, &b->offer.protocol,
 		     sizeof(b->offer.protocol), 0);
+	/* Its channel may have been found to be garbage. */
+	if (b->phase != BOUNCE_ASKING)
+		return;
 	b->told_protocol = true;
 	bounce_ask(b, VU_SET_OWNER, NULL, 0, 0, told_owner);
 }
@@ -340,9 +361,8 @@ static void told_reset(struct bounce *b, const uint8_t *payload, size_t size)
 static void told_features(struct bounce *b, const uint8_t *payload, size_t size)
 {
 	b->told_features = true;
-	if (!bounce_is_ack(payload, size) && b->dev)
-		pvio_device_break(
-			b->dev, "the appliance refuses the driver's features");
+	if (!bounce_is_ack(payload, size))
+		bounce_break(b, "the appliance refuses the driver's features");
 }
 
 static void told_memory(struct bounce *b, const uint8_t *payload, size_t size)

@@ -35,10 +35,13 @@
 #include <event2/event.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/uio.h>
+
+#define BOUNCE_CREATE_AGAIN_MS 1000
 
 static struct bounce *bounce_of(struct broker_port *port)
 {
@@ -114,6 +117,13 @@ static void device_stopped(void *arg, int rc)
 	bounce_go_on(b);
 }
 
+void bounce_break(struct bounce *b, const char *why)
+{
+	/* It would be freed before it had done with that. */
+	if (b->dev && !b->is_dying)
+		pvio_device_break(b->dev, why);
+}
+
 /* Disconnect B's VMM.  What is in flight, and nobody answers: @rest. */
 static void device_let_go(struct bounce *b, enum bounce_rest rest)
 {
@@ -148,7 +158,8 @@ static void device_resume(struct bounce *b)
 	bool is_changed = false;
 	size_t i;
 
-	pvio_log(PVIO_LOG_INFO, "%s: the appliance is back", b->port->name);
+	pvio_log_limited(&b->port->broker->log_limit, PVIO_LOG_INFO,
+			 "%s: the appliance is back", b->port->name);
 	b->restarts++;
 	event_del(b->return_event);
 	for (i = 0; i < sizeof(b->config); i++) {
@@ -168,25 +179,35 @@ static void device_resume(struct bounce *b)
 /* What the appliance offers is known. */
 static void device_meet(struct bounce *b)
 {
+	int rc;
+
 	if (b->dev && !b->is_dying && device_is_same(b)) {
 		device_resume(b);
 		return;
 	}
 	if (b->dev) {
 		if (!b->is_dying)
-			pvio_log(PVIO_LOG_WARNING,
-				 "%s: the appliance is back, with another "
-				 "device",
-				 b->port->name);
+			pvio_log_limited(&b->port->broker->log_limit,
+					 PVIO_LOG_WARNING,
+					 "%s: the appliance is back, with "
+					 "another device",
+					 b->port->name);
 		device_let_go(b, BOUNCE_REST_FAIL);
 		return;
 	}
 	b->rest = BOUNCE_REST_LOST;
-	b->phase = bounce_create_device(b) < 0 ? BOUNCE_UNFIT : BOUNCE_READY;
-	if (b->phase == BOUNCE_READY)
-		pvio_log(PVIO_LOG_INFO,
-			 "%s: the appliance serves it, %u queues",
-			 b->port->name, b->nr_queues);
+	rc = bounce_create_device(b);
+	if (rc == -ENOSPC) {
+		b->phase = BOUNCE_UNFIT;
+	} else if (rc < 0) {
+		/* Somebody is in the way, perhaps for a moment. */
+		bounce_await(b, BOUNCE_CREATE_AGAIN_MS);
+	} else {
+		b->phase = BOUNCE_READY;
+		pvio_log_limited(&b->port->broker->log_limit, PVIO_LOG_INFO,
+				 "%s: the appliance serves it, %u queues",
+				 b->port->name, b->nr_queues);
+	}
 }
 
 static void return_is_late(evutil_socket_t fd, short what, void *arg)
@@ -210,7 +231,8 @@ static void session_begin(struct bounce *b)
 {
 	b->phase = BOUNCE_BEGUN;
 	b->has_session = true;
-	bounce_await(b);
+	bounce_rings_forgive(b);
+	bounce_await(b, b->port->broker->timeout_ms);
 	broker_session_begin(b->port);
 }
 
@@ -225,7 +247,7 @@ static void stop_go_on(struct bounce *b)
 	if (b->has_session) {
 		bounce_session_forget(b);
 		b->phase = BOUNCE_ENDING;
-		bounce_await(b);
+		bounce_await(b, b->port->broker->timeout_ms);
 		broker_session_end(b->port);
 		return;
 	}
@@ -240,16 +262,50 @@ void bounce_known(struct bounce *b)
 	b->phase = BOUNCE_KNOWN;
 }
 
+/*
+ * It has not done in time what B asked of it, or what we did.  It may be waiting
+ * for its disk, and serve others: only this session ends.  When it has let go,
+ * so that nothing is written any more, there is another.
+ */
+static void appliance_is_late(struct bounce *b, const char *fmt, ...)
+	pvio_printf(2, 3);
+static void appliance_is_late(struct bounce *b, const char *fmt, ...)
+{
+	char what[80];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(what, sizeof(what), fmt, ap);
+	va_end(ap);
+	pvio_log_limited(&b->port->broker->log_limit, PVIO_LOG_WARNING,
+			 "%s: the appliance does not answer %s: its session "
+			 "ends, and requests fail",
+			 b->port->name, what);
+	b->phase = BOUNCE_LATE_END;
+	b->is_dirty = true;
+	bounce_session_forget(b);
+	bounce_rings_lose(b);
+	broker_session_end(b->port);
+	device_let_go(b, BOUNCE_REST_FAIL);
+	bounce_go_on(b);
+}
+
+static void appliance_failed(struct bounce *b, enum bounce_fault fault)
+{
+	if (fault == BOUNCE_LATE)
+		appliance_is_late(b, "a request");
+	else if (fault == BOUNCE_BLOCKS)
+		broker_distrust(b->port, "an eventfd that it made block");
+	else
+		broker_distrust(b->port, "a used ring that makes no sense");
+}
+
 void bounce_go_on(struct bounce *b)
 {
-	static const char *const faults[] = {
-		[BOUNCE_BAD_RING] = "a used ring that does not make sense",
-		[BOUNCE_LATE] = "a request that it does not answer",
-	};
 	enum bounce_fault fault = bounce_rings_fault(b);
 
 	if (fault != BOUNCE_FINE && b->phase == BOUNCE_READY) {
-		broker_distrust(b->port, "%s", faults[fault]);
+		appliance_failed(b, fault);
 		return;
 	}
 	bounce_rings_command(b);
@@ -264,7 +320,7 @@ void bounce_go_on(struct bounce *b)
 		share_empty(b);
 	if (b->phase == BOUNCE_OPEN && !b->is_dirty)
 		session_begin(b);
-	if (b->phase == BOUNCE_KNOWN)
+	if (b->phase == BOUNCE_KNOWN && !evtimer_pending(b->answer_event, NULL))
 		device_meet(b);
 	if (b->phase == BOUNCE_READY) {
 		bounce_rings_command(b);
@@ -284,12 +340,13 @@ static void bounce_opened(struct broker_port *port)
 		return;
 	b->phase = BOUNCE_OPEN;
 	if (port->facts.device_id != b->real->device_id ||
-	    port->facts.queue_size < 2) {
-		pvio_log(PVIO_LOG_ERROR,
-			 "%s: the appliance has a device of type %u there, "
-			 "with queues of %u: no %s",
-			 port->name, port->facts.device_id,
-			 port->facts.queue_size, b->real->name);
+	    port->facts.queue_size < SHADOW_MAX_PIECES) {
+		pvio_log_limited(
+			&port->broker->log_limit, PVIO_LOG_ERROR,
+			"%s: the appliance has a device of type %u there, with "
+			"queues of %u: no %s, or too small",
+			port->name, port->facts.device_id,
+			port->facts.queue_size, b->real->name);
 		b->phase = BOUNCE_UNFIT;
 	}
 	bounce_go_on(b);
@@ -310,8 +367,8 @@ static void bounce_closed(struct broker_port *port)
 	bounce_session_forget(b);
 	bounce_rings_lose(b);
 	if (b->dev && !b->is_dying && !evtimer_pending(b->return_event, NULL)) {
-		pvio_log(PVIO_LOG_WARNING, "%s: the appliance is gone",
-			 port->name);
+		pvio_log_limited(&port->broker->log_limit, PVIO_LOG_WARNING,
+				 "%s: the appliance is gone", port->name);
 		event_add(b->return_event, &tv);
 	}
 	bounce_go_on(b);
@@ -332,9 +389,9 @@ static void bounce_ended(struct broker_port *port)
 	struct bounce *b = bounce_of(port);
 
 	b->has_session = false;
-	if (b->phase != BOUNCE_ENDING)
+	if (b->phase < BOUNCE_LATE_END)
 		return;
-	b->phase = BOUNCE_CLOSED;
+	b->phase = b->phase == BOUNCE_LATE_END ? BOUNCE_OPEN : BOUNCE_CLOSED;
 	bounce_go_on(b);
 }
 
@@ -355,8 +412,9 @@ static void answer_is_late(evutil_socket_t fd, short what, void *arg)
 	} else if (b->phase == BOUNCE_BEGUN) {
 		broker_distrust(b->port, "does not serve a session");
 	} else if (b->question.request) {
-		broker_distrust(b->port, "does not answer message %u",
-				b->question.request);
+		appliance_is_late(b, "message %u", b->question.request);
+	} else {
+		bounce_go_on(b);
 	}
 }
 
@@ -366,7 +424,8 @@ static void bounce_describe(struct broker_port *port, char *text, size_t size)
 		[BOUNCE_CLOSED] = "closed", [BOUNCE_OPEN] = "open",
 		[BOUNCE_BEGUN] = "begun",   [BOUNCE_ASKING] = "asking",
 		[BOUNCE_UNFIT] = "unfit",   [BOUNCE_KNOWN] = "known",
-		[BOUNCE_READY] = "ready",   [BOUNCE_ENDING] = "ending",
+		[BOUNCE_READY] = "ready",   [BOUNCE_LATE_END] = "late",
+		[BOUNCE_ENDING] = "ending",
 	};
 	const struct bounce *b = bounce_of(port);
 	uint64_t in = 0, out = 0, again = 0, clamped = 0;
@@ -406,6 +465,8 @@ static void bounce_stop(struct broker_port *port, pvio_done_fn *done, void *arg)
 	b->is_stopping = true;
 	b->stop_done = done;
 	b->stop_arg = arg;
+	if (b->question.request)
+		bounce_await(b, port->broker->timeout_ms);
 	device_let_go(b, BOUNCE_REST_LOST);
 	bounce_go_on(b);
 }

@@ -66,6 +66,7 @@ struct bounce_request {
 enum bounce_fault {
 	BOUNCE_FINE,
 	BOUNCE_BAD_RING, /* it broke its ring */
+	BOUNCE_BLOCKS,   /* it had an eventfd block */
 	BOUNCE_LATE,     /* it does not answer a request */
 };
 
@@ -121,6 +122,7 @@ struct bounce_queue {
 	struct bounce_request *request; /* [vq->size], owned */
 	uint16_t first, last;     /* the oldest chain we hold, the newest */
 	bool is_live;             /* the appliance has the ring */
+	bool is_blocked;          /* kick_fd: the next session has another */
 	uint32_t told_wish;       /* what it knows of vq->enabled */
 	bool is_starved;          /* a chain waits for pages */
 	bool is_armed;            /* the appliance calls; else we poll */
@@ -177,6 +179,7 @@ enum bounce_phase {
 	BOUNCE_UNFIT,  /* nothing that we could use: until it closes */
 	BOUNCE_KNOWN,  /* but the device is still another one */
 	BOUNCE_READY,  /* it serves the device */
+	BOUNCE_LATE_END, /* the session ends, since it was late; then OPEN */
 	BOUNCE_ENDING, /* the session ends, since the port stops */
 };
 
@@ -245,6 +248,8 @@ struct bounce {
 
 /* Do whatever can be done now.  Control; called after anything has changed. */
 void bounce_go_on(struct bounce *b);
+/* The driver has to reset the device, if there is one that is not on its way out. */
+void bounce_break(struct bounce *b, const char *why);
 /* The handshake is over. */
 void bounce_known(struct bounce *b);
 /* Any thread: have control look. */
@@ -276,8 +281,8 @@ void bounce_ask(struct bounce *b, uint32_t request, const void *payload,
 		void (*answered)(struct bounce *, const uint8_t *, size_t));
 /* Is @payload, of @size bytes, an acknowledgement that all is well? */
 bool bounce_is_ack(const uint8_t *payload, size_t size);
-/* Begin, and end, to wait for the appliance. */
-void bounce_await(struct bounce *b);
+/* Begin, and end, to wait for the appliance, @ms; 0: for ever. */
+void bounce_await(struct bounce *b, uint64_t ms);
 void bounce_await_no_more(struct bounce *b);
 
 /* --- bounce-ring.c --------------------------------------------------------- */
@@ -291,6 +296,8 @@ bool bounce_rings_give(struct bounce *b);
 void bounce_memory_table(const struct bounce *b, struct vu_memory_table *table);
 /* The appliance is gone: none of its rings are. */
 void bounce_rings_lose(struct bounce *b);
+/* What one did is not the fault of the next. */
+void bounce_rings_forgive(struct bounce *b);
 /* Has the appliance none? */
 bool bounce_rings_are_none(const struct bounce *b);
 /* No worker is at work on one, or will be before it is told. */
@@ -307,6 +314,8 @@ void bounce_ring_commanded(struct bounce_queue *q);
 /* Queue @q of the device, which is about to be made.  -ENOMEM, -EMFILE. */
 int bounce_queue_open(struct bounce_queue *q);
 void bounce_queue_close(struct bounce_queue *q);
+/* Another kick_fd for one that blocked.  Control, while the worker has no ring. */
+void bounce_queue_renew_kick(struct bounce_queue *q);
 /* Begin the command of @q.  bounce_ring_commanded() follows. */
 void bounce_queue_command(struct bounce_queue *q);
 /* The model's, on the queue's worker. */

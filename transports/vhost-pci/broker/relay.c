@@ -368,7 +368,7 @@ static void relay_stop(struct broker_port *port, pvio_done_fn *done, void *arg)
 	event_del(relay->open_event);
 	if (relay->endpoint.is_open)
 		pvio_endpoint_close(&relay->endpoint);
-	if (relay->session)
+	if (relay->session && !relay->session->is_ending)
 		pvio_connection_close(&relay->session->connection);
 	else if (port->session != 0)
 		broker_session_end(port);
