@@ -388,6 +388,25 @@ START_TEST(full_eventfds_block_nobody)
 }
 END_TEST
 
+/*
+ * U09: not even zero, which adds nothing, but is an edge, and blocks when an
+ * event of the kernel's has filled the counter to its very end.
+ */
+START_TEST(error_eventfd_is_not_written_to_when_it_is_told)
+{
+	struct epoll_event event = { .events = EPOLLIN | EPOLLET };
+	int fd = eventfd(1, EFD_CLOEXEC), epoll = epoll_create1(EPOLL_CLOEXEC);
+
+	ck_assert_int_eq(epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event), 0);
+	ck_assert_int_eq(epoll_wait(epoll, &event, 1, 0), 1);
+	hostile_ready();
+	expect_ok(guest_vu_tell_fd(&vu, VU_SET_VRING_ERR, 0, fd));
+	ck_assert_int_eq(epoll_wait(epoll, &event, 1, 0), 0);
+	close(epoll);
+	close(fd);
+}
+END_TEST
+
 /* A front-end that says it will not kick is polled. */
 START_TEST(ring_without_kick_fd_is_polled)
 {
@@ -528,6 +547,7 @@ int main(void)
 		       stopping_and_enabling_again_and_again_is_idempotent);
 	tcase_add_test(tcase, eventfds_replaced_again_and_again);
 	tcase_add_test(tcase, full_eventfds_block_nobody);
+	tcase_add_test(tcase, error_eventfd_is_not_written_to_when_it_is_told);
 	tcase_add_test(tcase, ring_without_kick_fd_is_polled);
 	tcase_add_test(tcase, configuration_out_of_bounds_is_refused);
 	tcase_add_test(tcase, configuration_that_cannot_be_written_is_refused);

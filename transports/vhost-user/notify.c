@@ -10,13 +10,9 @@
 
 #include "core/eventfd.h"
 
-#include "core/eventfd.h"
-
 #include <errno.h>
 #include <event2/event.h>
-#include <fcntl.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 /* How often a ring is looked at whose front-end said it will not kick. */
@@ -156,22 +152,10 @@ int vu_vring_kick(struct vu_session *s, struct vu_message *msg)
 
 /* --- error ---------------------------------------------------------------- */
 
-/*
- * Make sure that @fd is an eventfd, and non-blocking.  Of all descriptors
- * without a file type only an eventfd takes eight bytes; zero adds nothing.
- */
-static int error_fd_check(int fd)
+/* Not found out by writing: that can block, whatever the flags say. */
+static bool error_fd_is_good(int fd)
 {
-	const uint64_t zero = 0;
-	struct stat st;
-	int flags;
-
-	if (fstat(fd, &st) < 0 || (st.st_mode & S_IFMT) != 0)
-		return -EINVAL;
-	flags = fcntl(fd, F_GETFL);
-	if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0)
-		return -errno;
-	return write(fd, &zero, sizeof(zero)) == sizeof(zero) ? 0 : -EINVAL;
+	return pvio_eventfd_is(fd) && pvio_eventfd_set_nonblocking(fd) == 0;
 }
 
 int vu_set_vring_err(struct vu_session *s, struct vu_message *msg)
@@ -179,7 +163,7 @@ int vu_set_vring_err(struct vu_session *s, struct vu_message *msg)
 	struct vu_ring *ring = notify_ring(s, msg);
 	int fd = notify_fd(msg);
 
-	if (!ring || (fd >= 0 && error_fd_check(fd) < 0))
+	if (!ring || (fd >= 0 && !error_fd_is_good(fd)))
 		return notify_refuse(s, msg);
 	if (ring->err_fd >= 0)
 		close(ring->err_fd);
