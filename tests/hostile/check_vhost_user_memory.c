@@ -344,6 +344,45 @@ START_TEST(logging_into_a_log_that_is_too_small_is_refused)
 }
 END_TEST
 
+/*
+ * U30: what came with it is not in force either: a ring would be packed for the
+ * device, and split for the session.
+ */
+START_TEST(features_that_came_with_a_log_that_is_too_small_are_none)
+{
+	int kick = hostile_eventfd(), call = hostile_eventfd();
+	int fd = hostile_memfd(4096), i;
+
+	hostile_connect();
+	expect_ok(tell_log(4096, 0, fd));
+	expect_ok(guest_vu_tell_memory(&vu, &rig.mem));
+	expect_ok(guest_vu_tell_state(&vu, VU_SET_VRING_NUM, 0,
+				      HOSTILE_RING_SIZE));
+	expect_ok(hostile_tell_addr(hostile_ring_addr()));
+	expect_ok(guest_vu_tell_fd(&vu, VU_SET_VRING_KICK, 0, kick));
+	/* The first features, and others after good ones. */
+	for (i = 0; i < 2; i++) {
+		expect_nak(guest_vu_tell_u64(
+			&vu, VU_SET_FEATURES,
+			PVIO_BIT(VIRTIO_F_VERSION_1) |
+				PVIO_BIT(VIRTIO_F_RING_PACKED) |
+				PVIO_BIT(VU_F_PROTOCOL_FEATURES) |
+				PVIO_BIT(VU_F_LOG_ALL)));
+		expect_ok(guest_vu_tell_state(&vu, VU_SET_VRING_BASE, 0, 0));
+		expect_ok(hostile_tell_addr(hostile_ring_addr()));
+		ck_assert(!pvio_device_vq_is_running(rig.dev, 0));
+		hostile_negotiate(0);
+		ck_assert(!pvio_device_has_feature(rig.dev,
+						   VIRTIO_F_RING_PACKED));
+	}
+	hostile_start_ring(kick, call);
+	hostile_expect_served(kick, 0);
+	close(fd);
+	close(kick);
+	close(call);
+}
+END_TEST
+
 /* U31: NAK. */
 START_TEST(ring_logged_beyond_the_log_is_refused)
 {
@@ -606,6 +645,9 @@ int main(void)
 	tcase_add_test(tcase, dirty_log_that_cannot_be_is_refused);
 	tcase_add_test(tcase, dirty_log_is_replaced_while_logging);
 	tcase_add_test(tcase, logging_into_a_log_that_is_too_small_is_refused);
+	tcase_add_test(
+		tcase,
+		features_that_came_with_a_log_that_is_too_small_are_none);
 	tcase_add_test(tcase, ring_logged_beyond_the_log_is_refused);
 	tcase_add_test(tcase,
 		       inflight_region_larger_than_the_device_is_refused);

@@ -60,18 +60,24 @@ static int get_features(struct vu_session *s, struct vu_message *msg)
 }
 
 /*
- * The features are in force.  vhost-user without its STATUS feature has no
- * status register, and front-ends that have it write it late, so the transport
- * walks the device's status with what it is told.
+ * The features are in force; or, with them, the dirty log cannot be.  Then what
+ * was before goes on, and new features are none: rings do not start, and the
+ * device forgets what it was told when others come.
+ *
+ * vhost-user without its STATUS feature has no status register, and front-ends
+ * that have it write it late, so the transport walks the device's status with
+ * what it is told.
  */
 static void features_set(struct vu_session *s, int rc)
 {
 	uint8_t status = pvio_device_status(s->dev);
 
 	if (rc < 0) {
+		s->features = s->old_features;
 		vu_message_done(s, rc);
 		return;
 	}
+	s->has_features = true;
 	pvio_device_set_status(s->dev,
 			       status | VIRTIO_CONFIG_S_ACKNOWLEDGE |
 				       VIRTIO_CONFIG_S_DRIVER |
@@ -87,7 +93,6 @@ static void features_after_reset(void *arg, int rc)
 		.word[0] = features & ~PVIO_BIT(VU_F_LOG_ALL) &
 			   ~PVIO_BIT(VU_F_PROTOCOL_FEATURES),
 	};
-	uint64_t before = s->features;
 
 	if (rc == 0)
 		rc = pvio_device_set_features(s->dev, &f);
@@ -97,11 +102,9 @@ static void features_after_reset(void *arg, int rc)
 		vu_message_done(s, rc);
 		return;
 	}
+	s->old_features = s->features;
 	s->features = features;
-	s->has_features = true;
 	rc = vu_memory_relog(s, features_set);
-	if (rc < 0)
-		s->features = before;
 	if (rc <= 0)
 		features_set(s, rc);
 }

@@ -108,6 +108,7 @@ struct vu_session {
 
 	uint64_t features;	    /* as acknowledged, with ours */
 	uint64_t protocol_features; /* as acknowledged */
+	uint64_t old_features;      /* while new ones are tried */
 	bool has_features;	    /* legal ones were acknowledged */
 
 	struct vu_region *regions; /* [nr_regions], owned */
