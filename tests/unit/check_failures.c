@@ -12,6 +12,9 @@
 #include "core/memory.h"
 #include "core/worker.h"
 #include "tests/check_main.h"
+#include "transports/vhost-user/vhost-user.h"
+
+#include <pvio/pvio.h>
 
 #include <dirent.h>
 #include <errno.h>
@@ -19,6 +22,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 /* Calls until one fails; -1: none will. */
@@ -211,5 +215,57 @@ START_TEST(configuration_is_read_or_not)
 }
 END_TEST
 
+static struct pvio_worker *control;
+static struct vu vu;
+static bool is_gone;
+
+static void front_end_gone(struct vu *gone)
+{
+	(void)gone;
+	is_gone = true;
+}
+
+/* Its fd is taken, also on failure. */
+static int serve_front_end(void)
+{
+	int fd[2], left, rc;
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fd) < 0)
+		return -EPROTO;
+	rc = vu_session_create(&vu, fd[0]);
+	left = calls_left;
+	calls_left = -1;
+	if (rc < 0 && vu.session)
+		rc = -EPROTO;
+	for (is_gone = rc < 0; !is_gone;) {
+		vu_close(&vu);
+		pvio_worker_wait(control, 0);
+	}
+	calls_left = left;
+	close(fd[1]);
+	return rc;
+}
+
+START_TEST(front_end_is_served_or_not)
+{
+	static const struct vu_ops ops = { .gone = front_end_gone };
+	struct pvio_device *dev;
+
+	ck_assert_int_eq(pvio_worker_create("control", &control), 0);
+	ck_assert_int_eq(
+		pvio_device_create("rng",
+				   "model = \"rng\";"
+				   "transport = { type = \"loopback\"; };",
+				   control, &control, 1, &dev),
+		0);
+	ck_assert_int_eq(pvio_device_start(dev), 0);
+	vu_init(&vu, &ops, dev);
+	each_call_fails_once(serve_front_end);
+	pvio_device_destroy(dev);
+	pvio_worker_destroy(control);
+}
+END_TEST
+
 CHECK_MAIN("failures", setup, teardown, worker_is_made_or_not,
-	   map_is_made_or_not, configuration_is_read_or_not)
+	   map_is_made_or_not, configuration_is_read_or_not,
+	   front_end_is_served_or_not)

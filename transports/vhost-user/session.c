@@ -130,11 +130,11 @@ static void session_handle(struct pvio_connection *c)
 
 /* --- the end -------------------------------------------------------------- */
 
+/* Its connection is over, or has not begun. */
 static void session_free(struct vu_session *s)
 {
 	struct vu *vu = s->vu;
 
-	pvio_connection_fini(&s->connection);
 	vu_channel_fini(s);
 	if (s->poll_event)
 		event_free(s->poll_event);
@@ -153,6 +153,7 @@ static void session_memory_gone(void *arg, int rc)
 
 	if (rc < 0)
 		pvio_map_put(s->new_map);
+	pvio_connection_fini(&s->connection);
 	session_free(s);
 	session_gone(vu);
 }
