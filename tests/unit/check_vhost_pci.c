@@ -8,7 +8,9 @@
 #include "core/eventfd.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -330,6 +332,50 @@ START_TEST(lost_interrupt_is_made_up_for)
 	rig_settle(&rig);
 	p->session = htole32(3);
 	rig_await(rig_read(&p->served) == 3);
+	rig_fini_window();
+}
+END_TEST
+
+/* Its device is held up once, and not each time. */
+START_TEST(peer_whose_eventfd_blocks_is_given_up)
+{
+	const uint64_t most = UINT64_MAX - 1;
+	struct guest_segment seg = { .len = 16 };
+	struct guest_device *gd;
+	struct guest_ring *ring;
+	uint64_t count;
+	uint32_t len;
+	int fd, i, rc;
+
+	/* One watch a process: without fork the tests share it. */
+	rc = pvio_eventfd_watch(SIGURG);
+	ck_assert(rc == 0 || rc == -EBUSY);
+	rig_init_window("model = \"rng\";");
+	rig_start(&rig);
+	gd = rig_open_port(0);
+	rig_bring_up(gd, 0, 1, 16);
+	ck_assert_ptr_nonnull(guest_alloc(&rig.mem, 16, 8, &seg.gpa));
+	ring = guest_device_ring(gd, 0);
+	fd = guest_device_notify_fd(gd, 0);
+	for (i = 0; i < 2; i++) {
+		if (read(fd, &count, 8) < 0)
+			ck_assert_int_eq(errno, EAGAIN);
+		if (i == 0) {
+			ck_assert_int_eq(write(fd, &most, 8), 8);
+			ck_assert_int_eq(fcntl(fd, F_SETFL, 0), 0);
+		}
+		ck_assert_int_eq(guest_ring_add(ring, &seg, 0, 1, &seg), 0);
+		guest_ring_publish(ring);
+		guest_device_kick(gd, 0);
+		rig_await(guest_ring_has_used(ring));
+		rig_settle(&rig);
+		ck_assert_ptr_nonnull(guest_ring_reap(ring, &len));
+		ck_assert_int_eq(fcntl(fd, F_SETFL, O_NONBLOCK), 0);
+	}
+	/* It does not block any more, but nobody tries. */
+	ck_assert_int_eq(read(fd, &count, 8), -1);
+	ck_assert_int_eq(errno, EAGAIN);
+	guest_device_close(gd);
 	rig_fini_window();
 }
 END_TEST
@@ -702,6 +748,7 @@ int main(void)
 	tcase_add_test(anew, port_opens_when_the_host_has_let_go);
 	tcase_add_test(anew, session_follows_session_without_a_pause);
 	tcase_add_test(anew, lost_interrupt_is_made_up_for);
+	tcase_add_test(anew, peer_whose_eventfd_blocks_is_given_up);
 	tcase_add_test(anew, session_that_cannot_begin_closes_the_port);
 	tcase_add_test(life, statistics_say_how_it_stands);
 	tcase_add_loop_test(anew, requests_in_flight_survive_a_kill, 0,

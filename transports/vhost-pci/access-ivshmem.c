@@ -53,6 +53,8 @@ enum ivshmem_stage {
 struct ivshmem_peer {
 	unsigned int nr;
 	int fd[IVSHMEM_MAX_VECTORS]; /* owned; -1: of no use */
+	/* It blocks, and is closed when the peer goes; atomic. */
+	bool is_given_up[IVSHMEM_MAX_VECTORS];
 };
 
 struct ivshmem {
@@ -342,17 +344,37 @@ static int ivshmem_vector(void *access, uint32_t number)
 	return iv->vector[number];
 }
 
+/* -EINTR: it blocked, and is not written to again. */
+static int ivshmem_signal(struct ivshmem_peer *peer, unsigned int vector)
+{
+	int rc;
+
+	if (peer->fd[vector] < 0 || pvio_load_once(&peer->is_given_up[vector]))
+		return 0;
+	rc = pvio_eventfd_signal(peer->fd[vector]);
+	/* Not closed: other workers may be about to write to it. */
+	if (unlikely(rc == -EINTR))
+		pvio_store_once(&peer->is_given_up[vector], true);
+	return rc;
+}
+
 static void ivshmem_ring(void *access, uint32_t value)
 {
 	struct ivshmem *iv = access;
 	unsigned int number = value >> 16, vector = value & UINT16_MAX;
 	struct ivshmem_peer *peer;
+	int rc = 0;
 
 	pthread_rwlock_rdlock(&iv->lock);
 	peer = iv->peer[number];
-	if (peer && vector < peer->nr && peer->fd[vector] >= 0)
-		(void)pvio_eventfd_signal(peer->fd[vector]);
+	if (peer && vector < peer->nr)
+		rc = ivshmem_signal(peer, vector);
 	pthread_rwlock_unlock(&iv->lock);
+	if (unlikely(rc == -EINTR))
+		pvio_log_limited(&iv->window->log_limit, PVIO_LOG_WARNING,
+				 "window %s: eventfd %u of peer %u blocks: let "
+				 "go",
+				 iv->window->place, vector, number);
 }
 
 static void ivshmem_close(void *access)
