@@ -5,6 +5,10 @@
 #include "tests/broker-guest.h"
 
 #include <endian.h>
+#include <errno.h>
+#include <event2/event.h>
+#include <fcntl.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -215,6 +219,96 @@ START_TEST(nothing_of_a_session_is_rung_after_it)
 }
 END_TEST
 
+/* What a hostile VMM does to an eventfd it shares with us. */
+static void make_it_block(int fd)
+{
+	const uint64_t most = UINT64_MAX - 1;
+
+	taken(fd);
+	ck_assert_int_eq(write(fd, &most, 8), 8);
+	ck_assert_int_eq(fcntl(fd, F_SETFL, 0), 0);
+}
+
+static void let_it_be(int fd)
+{
+	ck_assert_int_eq(fcntl(fd, F_SETFL, O_NONBLOCK), 0);
+	taken(fd);
+}
+
+static void watch(void)
+{
+	/* One watch a process: without fork the tests share it. */
+	int rc = pvio_eventfd_watch(SIGURG);
+
+	ck_assert(rc == 0 || rc == -EBUSY);
+}
+
+START_TEST(interrupt_that_blocks_is_given_up)
+{
+	int fd;
+
+	watch();
+	rig_up(&rig);
+	rig_settle(&rig);
+	/* The appliance's side is not to read what we look for. */
+	event_del(rig.appliance.interrupt_event);
+	fd = rig.appliance.vector[0];
+	taken(fd);
+	broker_announce(rig.broker);
+	rig_settle(&rig);
+	ck_assert_uint_gt(taken(fd), 0);
+	make_it_block(fd);
+	broker_announce(rig.broker);
+	rig_settle(&rig);
+	let_it_be(fd);
+	broker_announce(rig.broker);
+	rig_settle(&rig);
+	ck_assert_uint_eq(taken(fd), 0);
+	/* The next one has another. */
+	rig_disconnect(&rig);
+	rig_settle(&rig);
+	rig_up(&rig);
+	ck_assert_int_eq(rig_dial(&rig, 0, &b), 0);
+	event_del(rig.appliance.interrupt_event);
+	fd = rig.appliance.vector[0];
+	taken(fd);
+	broker_announce(rig.broker);
+	rig_settle(&rig);
+	ck_assert_uint_gt(taken(fd), 0);
+}
+END_TEST
+
+START_TEST(error_eventfd_that_blocks_is_given_up)
+{
+	const struct {
+		struct vu_header header;
+		struct vu_vring_state state;
+	} error = { { VU_BACKEND_VRING_ERR, VU_VERSION, 8 }, { 1, 0 } };
+	int fd = event_new_fd(), i;
+
+	watch();
+	rig_up(&rig);
+	ck_assert_int_eq(rig_dial(&rig, 0, &b), 0);
+	ck_assert_int_eq(guest_vu_tell_fd(&b, VU_SET_VRING_ERR, 1, fd), 0);
+	make_it_block(fd);
+	for (i = 0; i < 2; i++) {
+		rig_frame(&rig, 0, rig.appliance.port[0]->served,
+			  WINDOW_BACKEND_MESSAGE, &error, sizeof(error));
+		rig_settle(&rig);
+		if (i == 0)
+			let_it_be(fd);
+	}
+	ck_assert_uint_eq(taken(fd), 0);
+	/* Another one is told. */
+	ck_assert_int_eq(guest_vu_tell_fd(&b, VU_SET_VRING_ERR, 1, fd), 0);
+	rig_frame(&rig, 0, rig.appliance.port[0]->served,
+		  WINDOW_BACKEND_MESSAGE, &error, sizeof(error));
+	rig_settle(&rig);
+	ck_assert_uint_eq(taken(fd), 1);
+	close(fd);
+}
+END_TEST
+
 START_TEST(broker_serves_on_a_thread_of_its_own)
 {
 	uint64_t message[3] = { 1, 1, 1 };
@@ -248,4 +342,6 @@ CHECK_MAIN("broker, signals", setup, teardown, kick_is_lent,
 	   call_swap_loses_no_notification, masking_to_and_fro_uses_up_nothing,
 	   call_is_relayed_after_very_many_swaps,
 	   nothing_of_a_session_is_rung_after_it,
+	   interrupt_that_blocks_is_given_up,
+	   error_eventfd_that_blocks_is_given_up,
 	   broker_serves_on_a_thread_of_its_own)

@@ -32,6 +32,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 
 #define PORT_FRAMES_PER_TURN 16
 #define PORT_MAX_QUEUED      64
@@ -559,11 +560,18 @@ static void broker_doorbell_is_set(void *arg, int rc)
 void broker_appliance_came(struct broker *broker)
 {
 	uint32_t number = 0;
-	int rc;
+	int rc = 0;
 
 	broker->is_connected = true;
-	rc = broker->carrier_ops->kick(broker->carrier, CARRIER_SLOT_CONTROL,
-				       broker->interrupt_fd, &number);
+	/* The one before may have had its own taken away. */
+	if (broker->interrupt_fd < 0)
+		broker->interrupt_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (broker->interrupt_fd < 0)
+		rc = -errno;
+	if (rc == 0)
+		rc = broker->carrier_ops->kick(broker->carrier,
+					       CARRIER_SLOT_CONTROL,
+					       broker->interrupt_fd, &number);
 	if (rc < 0 || number != 0)
 		pvio_log_limited(&broker->log_limit, PVIO_LOG_ERROR,
 				 "%s: the appliance cannot be interrupted: %s",

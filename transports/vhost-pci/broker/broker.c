@@ -321,17 +321,25 @@ static int broker_lay_out(struct broker *broker)
 
 /* --- events --------------------------------------------------------------- */
 
+/* Whose VMM makes it block has lost it: that appliance looks once a second. */
 static void broker_run_tell(struct pvio_job *job)
 {
 	struct broker *broker = pvio_container_of(job, struct broker, tell_job);
-	int rc = broker->is_connected
-			 ? pvio_eventfd_signal(broker->interrupt_fd)
-			 : 0;
+	int rc;
 
+	if (!broker->is_connected || broker->interrupt_fd < 0)
+		return;
+	rc = pvio_eventfd_signal(broker->interrupt_fd);
 	if (rc < 0)
 		pvio_log_limited(&broker->log_limit, PVIO_LOG_WARNING,
 				 "%s: interrupting the appliance: %s",
-				 broker->name, strerror(-rc));
+				 broker->name,
+				 rc == -EINTR ? "its eventfd blocks: let go"
+					      : strerror(-rc));
+	if (rc == -EINTR) {
+		close(broker->interrupt_fd);
+		broker->interrupt_fd = -1;
+	}
 }
 
 static void broker_on_doorbell(evutil_socket_t fd, short what, void *arg)

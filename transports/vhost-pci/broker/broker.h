@@ -215,7 +215,8 @@ struct broker {
 	struct event *retry_event; /* owned: frames wait, or the doorbell does */
 	bool is_rested;		   /* it does: rung too often */
 	int control_fd; /* eventfd that the appliance rings; owned */
-	int interrupt_fd; /* eventfd that interrupts it (number 0); owned */
+	/* Eventfd that interrupts it (number 0); owned; -1: it blocked. */
+	int interrupt_fd;
 	struct event *control_event; /* owned */
 	uint64_t appliances, distrusts, storms;
 	/* broker.c's own: the end */

@@ -467,6 +467,18 @@ static void channel_send(struct relay_session *s,
 	s->channel_fd = -1;
 }
 
+static void ring_error(struct relay_session *s, unsigned int ring)
+{
+	if (s->err_fd[ring] < 0 ||
+	    likely(pvio_eventfd_signal(s->err_fd[ring]) != -EINTR))
+		return;
+	pvio_log_limited(&s->relay->log_limit, PVIO_LOG_WARNING,
+			 "%s: ring %u: error eventfd blocks: let go",
+			 s->relay->port->name, ring);
+	close(s->err_fd[ring]);
+	s->err_fd[ring] = -1;
+}
+
 void relay_unasked(struct relay_session *s, const void *payload, size_t bytes)
 {
 	struct {
@@ -489,6 +501,6 @@ void relay_unasked(struct relay_session *s, const void *payload, size_t bytes)
 	}
 	if (!is_error)
 		channel_send(s, &message.header);
-	else if (s->err_fd[message.state.index] >= 0)
-		pvio_eventfd_signal(s->err_fd[message.state.index]);
+	else
+		ring_error(s, message.state.index);
 }
