@@ -263,6 +263,11 @@ static unsigned int page_bar(struct window *window, pgoff_t *page)
 	return window->registers_bar;
 }
 
+static pgoff_t bar_pages(struct window *window, unsigned int bar)
+{
+	return PHYS_PFN(PAGE_ALIGN(pci_resource_len(window->pdev, bar)));
+}
+
 /*
  * Map what is around the page.  Here and not in mmap(), because a mapping is
  * found by unmap_mapping_range() only when that has returned.
@@ -288,6 +293,10 @@ static vm_fault_t window_fault(struct vm_fault *vmf)
 		goto unlock;
 	}
 	bar = page_bar(window, &page);
+	if (page + vma_pages(vma) > bar_pages(window, bar)) {
+		rc = VM_FAULT_SIGBUS;
+		goto unlock;
+	}
 	page += PHYS_PFN(pci_resource_start(window->pdev, bar));
 	for (at = from; at < to; at += PAGE_SIZE) {
 		rc = vmf_insert_pfn(vma, at,
@@ -321,8 +330,7 @@ static int window_mmap(struct file *file, struct vm_area_struct *vma)
 	if (!window->pdev) {
 		rc = -ENODEV;
 	} else {
-		pages = PHYS_PFN(PAGE_ALIGN(
-			pci_resource_len(window->pdev, bar)));
+		pages = bar_pages(window, bar);
 		if (page >= pages || vma_pages(vma) > pages - page)
 			rc = -EINVAL;
 	}
@@ -359,10 +367,12 @@ static int window_check(struct window *window, struct pci_dev *pdev)
 	resource_size_t registers =
 		pci_resource_start(pdev, window->registers_bar);
 
+	/* One that is longer would reach to where the node has the registers. */
 	if (!(pci_resource_flags(pdev, WINDOW_BAR) & IORESOURCE_MEM) ||
 	    !(pci_resource_flags(pdev, window->registers_bar) &
 	      IORESOURCE_MEM) ||
-	    pci_resource_len(pdev, WINDOW_BAR) < PAGE_SIZE) {
+	    pci_resource_len(pdev, WINDOW_BAR) < PAGE_SIZE ||
+	    pci_resource_len(pdev, WINDOW_BAR) > PVIO_WINDOW_REGISTERS) {
 		dev_err(&pdev->dev, "not the BARs of a window\n");
 		return -ENODEV;
 	}
