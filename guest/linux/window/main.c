@@ -52,6 +52,7 @@ struct window {
 	wait_queue_head_t gone;
 	struct page *spare; /* what is there instead, when it has gone */
 	unsigned int registers_bar;
+	struct resource rest; /* of the registers' page; parent NULL: none */
 	unsigned int nr_vectors;
 	struct window_vector *vector; /* freed with the function */
 	void *cached; /* the window, so that it is known to be cacheable */
@@ -364,9 +365,6 @@ static const struct file_operations window_fops = {
 
 static int window_check(struct window *window, struct pci_dev *pdev)
 {
-	resource_size_t registers =
-		pci_resource_start(pdev, window->registers_bar);
-
 	/* One that is longer would reach to where the node has the registers. */
 	if (!(pci_resource_flags(pdev, WINDOW_BAR) & IORESOURCE_MEM) ||
 	    !(pci_resource_flags(pdev, window->registers_bar) &
@@ -376,14 +374,38 @@ static int window_check(struct window *window, struct pci_dev *pdev)
 		dev_err(&pdev->dev, "not the BARs of a window\n");
 		return -ENODEV;
 	}
-	/* What is in a page with it would be in the mapping, too. */
-	if (!PAGE_ALIGNED(registers)) {
-		dev_err(&pdev->dev,
-			"BAR %u is not at a page's start: boot with pci=resource_alignment=%u@%s\n",
-			window->registers_bar, PAGE_SHIFT, pci_name(pdev));
-		return -ENODEV;
-	}
 	return 0;
+}
+
+/*
+ * What is in a page with the registers would be in their mapping, too.  So take
+ * what they leave of it: nobody else's BAR is there then, nor comes there later.
+ */
+static int window_take_page(struct window *window, struct pci_dev *pdev)
+{
+	struct resource *registers = &pdev->resource[window->registers_bar];
+	struct resource *rest = &window->rest;
+
+	if (PAGE_ALIGNED(registers->start)) {
+		if (PAGE_ALIGNED(registers->end + 1))
+			return 0;
+		rest->name = "pvio_window";
+		rest->start = registers->end + 1;
+		rest->end = PAGE_ALIGN(rest->start) - 1;
+		rest->flags = registers->flags;
+		if (!request_resource(registers->parent, rest))
+			return 0;
+	}
+	dev_err(&pdev->dev,
+		"BAR %u has no page of its own: boot with pci=resource_alignment=%u@%s\n",
+		window->registers_bar, PAGE_SHIFT, pci_name(pdev));
+	return -ENODEV;
+}
+
+static void window_give_page(struct window *window)
+{
+	if (window->rest.parent)
+		release_resource(&window->rest);
 }
 
 static int window_probe(struct pci_dev *pdev, const struct pci_device_id *id)
@@ -413,9 +435,12 @@ static int window_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 	rc = window_check(window, pdev);
 	if (rc)
 		goto disable;
-	rc = pci_request_regions(pdev, "pvio_window");
+	rc = window_take_page(window, pdev);
 	if (rc)
 		goto disable;
+	rc = pci_request_regions(pdev, "pvio_window");
+	if (rc)
+		goto give_page;
 	/*
 	 * On x86 a page of a BAR is mapped as somebody has reserved it, and
 	 * uncached if nobody has.  This reserves it all.
@@ -452,6 +477,8 @@ unmap:
 	memunmap(window->cached);
 release:
 	pci_release_regions(pdev);
+give_page:
+	window_give_page(window);
 disable:
 	pci_disable_device(pdev);
 put_window:
@@ -480,6 +507,7 @@ static void window_remove(struct pci_dev *pdev)
 	pci_clear_master(pdev);
 	memunmap(window->cached);
 	pci_release_regions(pdev);
+	window_give_page(window);
 	pci_disable_device(pdev);
 	kref_put(&window->kref, window_free);
 }
