@@ -38,6 +38,15 @@ vp_kept()
 	e2fsck_clean own0.img
 }
 
+# What removes the function waits until pviod has let go of it.
+a_unplug()
+{
+	tell 'gone() { echo 1 >/sys/bus/pci/devices/$windows/remove; }'
+	tell 'step "unplugged" gone'
+	tell say gone
+	a_says a gone 30
+}
+
 io_case()
 {
 	vp_start "$@"
@@ -48,6 +57,7 @@ io_case()
 	END
 	b_start b w0
 	guest_done b "$guest" 120
+	[ "$3" != vfio ] || a_unplug
 	a_end
 	vp_kept
 }

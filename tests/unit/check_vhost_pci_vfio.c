@@ -31,13 +31,14 @@ static struct {
 	uint16_t vendor, device;
 	uint32_t register_bar;
 	bool has_no_iommu, is_not_viable, has_no_registers_map;
-	bool has_no_window_map;
+	bool has_no_window_map, has_no_request, is_gone;
 	const char *driver;
 	unsigned int nr_vectors, nr_available;
 	int fd;
 	uint8_t *base;
 	unsigned int nr_allocated; /* vectors, by the first SET_IRQS */
 	int irq[NR_VECTORS];	   /* what they are written to; -1 */
+	int request;		   /* and its end; -1 */
 } function;
 
 static struct rig rig;
@@ -80,6 +81,10 @@ ssize_t __wrap_readlink(const char *path, char *buf, size_t size)
 
 	if (strncmp(path, device, sizeof(device) - 1) != 0)
 		return __real_readlink(path, buf, size);
+	if (function.is_gone) {
+		errno = ENOENT;
+		return -1;
+	}
 	if (strcmp(path + sizeof(device) - 1, "driver") == 0)
 		snprintf(link, sizeof(link), "../../bus/pci/drivers/%s",
 			 function.driver);
@@ -115,8 +120,14 @@ static int set_irqs(const struct vfio_irq_set *set)
 	unsigned int i;
 	int fd;
 
-	if (set->index != VFIO_PCI_MSIX_IRQ_INDEX ||
-	    set->argsz != sizeof(*set) + set->count * sizeof(int))
+	if (set->argsz != sizeof(*set) + set->count * sizeof(int))
+		goto invalid;
+	if (set->index == VFIO_PCI_REQ_IRQ_INDEX && !function.has_no_request &&
+	    set->start == 0 && set->count == 1) {
+		memcpy(&function.request, set->data, sizeof(int));
+		return 0;
+	}
+	if (set->index != VFIO_PCI_MSIX_IRQ_INDEX)
 		goto invalid;
 	if (function.nr_allocated == 0) {
 		errno = ENOSPC;
@@ -208,6 +219,7 @@ static void begin(void)
 	function.nr_vectors = function.nr_available = NR_VECTORS;
 	for (i = 0; i < NR_VECTORS; i++)
 		function.irq[i] = -1;
+	function.request = -1;
 	function.fd = memfd_create("function", MFD_CLOEXEC);
 	ck_assert_int_eq(ftruncate(function.fd, FUNCTION_BYTES), 0);
 	function.base = mmap(NULL, FUNCTION_BYTES, PROT_READ | PROT_WRITE,
@@ -259,15 +271,20 @@ static void identify(void)
 					      function.vendor);
 }
 
-static void begin_session(void)
+static void next_session(void)
 {
-	identify();
-	rig_start(&rig);
 	await(port->is_open);
 	port->session = htole32(1);
 	interrupt(0);
 	await(port->served == htole32(1));
 	window_channel_open(&channel, port, WINDOW_HOST);
+}
+
+static void begin_session(void)
+{
+	identify();
+	rig_start(&rig);
+	next_session();
 }
 
 /* Say it, and have the answer; all our questions have one. */
@@ -409,6 +426,32 @@ START_TEST(function_is_opened_and_closed_again_and_again)
 }
 END_TEST
 
+/* The kernel waits for its last user, and has asked for that. */
+START_TEST(function_that_is_to_go_is_let_go_of)
+{
+	const uint64_t one = 1;
+	unsigned int fds = rig_count_fds(), i;
+
+	begin_session();
+	for (i = 0; i < 3; i++) {
+		start_ring(3);
+		expect_served(3);
+		ck_assert_int_ge(function.request, 0);
+		function.is_gone = true;
+		ck_assert_int_eq(write(function.request, &one, 8), 8);
+		await(rig_count_fds() == fds);
+		ck_assert_uint_eq(port->is_open, 0);
+		ck_assert_uint_eq(header->guest_epoch, 0);
+		/* And there is one again. */
+		memset(function.base, 0, 12288);
+		port->session = 0;
+		function.nr_allocated = 0;
+		function.is_gone = false;
+		next_session();
+	}
+}
+END_TEST
+
 static void expect_start_fails(int rc)
 {
 	unsigned int fds;
@@ -446,6 +489,10 @@ START_TEST(function_that_is_no_window_is_an_error)
 		function.nr_available = 0;
 		expect_start_fails(-ENOSPC);
 		break;
+	case 6:
+		function.has_no_request = true;
+		expect_start_fails(-EINVAL);
+		break;
 	}
 }
 END_TEST
@@ -480,7 +527,8 @@ int main(void)
 		8);
 	tcase_add_test(tcase, vector_that_there_is_not_is_refused);
 	tcase_add_test(tcase, function_is_opened_and_closed_again_and_again);
+	tcase_add_test(tcase, function_that_is_to_go_is_let_go_of);
 	tcase_add_loop_test(tcase, function_that_is_no_window_is_an_error, 0,
-			    6);
+			    7);
 	return check_suite(suite);
 }

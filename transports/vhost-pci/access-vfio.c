@@ -12,10 +12,15 @@
  * All vectors are there from the beginning, but none is enabled before somebody
  * wants it: Linux before 6.5 cannot add any later, and QEMU's ivshmem cannot
  * bear one to be enabled for which its server has sent no eventfd yet.
+ *
+ * When the function is to go, by hot-unplug or with its driver, the kernel waits
+ * until nobody has it open, and asks for that by an interrupt of its own: then
+ * the window leaves, and we look for another one there once a second.
  */
 #include "window.h"
 
 #include <errno.h>
+#include <event2/event.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/pci_regs.h>
@@ -31,6 +36,8 @@
 #define VFIO_WINDOW_BAR	  2
 #define VFIO_REG_DOORBELL 0x0c
 #define VFIO_REG_BYTES	  0x10
+
+#define VFIO_LOOK_INTERVAL_S 1
 
 static const struct vfio_function {
 	uint16_t vendor, device;
@@ -49,6 +56,8 @@ struct vfio {
 	size_t registers_bytes, memory_bytes;
 	uint32_t nr_vectors;
 	int *vector; /* [nr_vectors], owned; -1: not enabled */
+	int request; /* owned: the function is to go; -1 */
+	struct event *request_event, *look_event; /* owned */
 };
 
 /* --- the function --------------------------------------------------------- */
@@ -204,8 +213,9 @@ static int vfio_setup_memory(struct vfio *v)
 
 /* --- interrupts ----------------------------------------------------------- */
 
-/* Write vectors [start, start + nr) to their eventfds.  As the ioctl. */
-static int vfio_set_vectors(struct vfio *v, uint32_t start, uint32_t nr)
+/* Write interrupts [start, start + nr) of @index to @fds.  As the ioctl. */
+static int vfio_set_irqs(struct vfio *v, uint32_t index, uint32_t start,
+			 uint32_t nr, const int *fds)
 {
 	struct vfio_irq_set *set;
 	size_t fds_len = nr * sizeof(int);
@@ -216,15 +226,21 @@ static int vfio_set_vectors(struct vfio *v, uint32_t start, uint32_t nr)
 		return -ENOMEM;
 	set->argsz = (uint32_t)(sizeof(*set) + fds_len);
 	set->flags = VFIO_IRQ_SET_DATA_EVENTFD | VFIO_IRQ_SET_ACTION_TRIGGER;
-	set->index = VFIO_PCI_MSIX_IRQ_INDEX;
+	set->index = index;
 	set->start = start;
 	set->count = nr;
-	memcpy(set->data, &v->vector[start], fds_len);
+	memcpy(set->data, fds, fds_len);
 	rc = ioctl(v->device, VFIO_DEVICE_SET_IRQS, set);
 	if (rc < 0)
 		rc = -errno;
 	free(set);
 	return rc;
+}
+
+static int vfio_set_vectors(struct vfio *v, uint32_t start, uint32_t nr)
+{
+	return vfio_set_irqs(v, VFIO_PCI_MSIX_IRQ_INDEX, start, nr,
+			     &v->vector[start]);
 }
 
 static int vfio_vector(void *access, uint32_t number)
@@ -280,6 +296,114 @@ static int vfio_setup_vectors(struct vfio *v)
 	return 0;
 }
 
+/* --- the function comes and goes ------------------------------------------ */
+
+static void vfio_let_go(struct vfio *v)
+{
+	uint32_t i;
+
+	if (v->request_event)
+		event_free(v->request_event);
+	v->request_event = NULL;
+	if (v->memory)
+		munmap(v->memory, v->memory_bytes);
+	if (v->registers)
+		munmap(v->registers, v->registers_bytes);
+	v->memory = v->registers = NULL;
+	v->doorbell = NULL;
+	/* Its interrupts end with it. */
+	if (v->device >= 0)
+		close(v->device);
+	if (v->group >= 0)
+		close(v->group);
+	if (v->container >= 0)
+		close(v->container);
+	if (v->request >= 0)
+		close(v->request);
+	v->container = v->group = v->device = v->request = -1;
+	for (i = 0; i < v->nr_vectors; i++)
+		if (v->vector[i] >= 0)
+			close(v->vector[i]);
+	free(v->vector);
+	v->vector = NULL;
+	v->nr_vectors = 0;
+}
+
+/* The kernel asks again and again; we have heard. */
+static void vfio_requested(evutil_socket_t fd, short what, void *arg)
+{
+	struct vfio *v = arg;
+
+	(void)fd;
+	(void)what;
+	event_free(v->request_event);
+	v->request_event = NULL;
+	window_left(v->window);
+}
+
+static int vfio_watch(struct vfio *v)
+{
+	v->request = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (v->request < 0)
+		return -errno;
+	v->request_event = event_new(pvio_worker_base(v->window->control),
+				     v->request, EV_READ, vfio_requested, v);
+	if (!v->request_event || event_add(v->request_event, NULL) < 0)
+		return -ENOMEM;
+	return vfio_set_irqs(v, VFIO_PCI_REQ_IRQ_INDEX, 0, 1, &v->request);
+}
+
+/* Take the window.  -errno: it is as it was before, and *what is missing. */
+static int vfio_take(struct vfio *v, const char **what)
+{
+	const struct vfio_function *function;
+	int rc;
+
+	*what = "VFIO";
+	rc = vfio_open_device(v, v->window->place);
+	if (rc == 0) {
+		*what = "not a window";
+		rc = vfio_setup_function(v, &function);
+	}
+	if (rc == 0) {
+		*what = "registers";
+		rc = vfio_setup_registers(v, function->register_bar);
+	}
+	if (rc == 0) {
+		*what = "memory";
+		rc = vfio_setup_memory(v);
+	}
+	if (rc == 0) {
+		*what = "interrupts";
+		rc = vfio_setup_vectors(v);
+	}
+	if (rc == 0)
+		rc = vfio_watch(v);
+	if (rc == 0)
+		rc = window_came(v->window, -1, v->memory, v->memory_bytes);
+	if (rc < 0)
+		vfio_let_go(v);
+	return rc;
+}
+
+static void vfio_look_later(struct vfio *v)
+{
+	const struct timeval interval = { .tv_sec = VFIO_LOOK_INTERVAL_S };
+
+	event_add(v->look_event, &interval);
+}
+
+static void vfio_look(evutil_socket_t fd, short what, void *arg)
+{
+	const char *missing;
+	struct vfio *v = arg;
+
+	(void)fd;
+	(void)what;
+	if (vfio_take(v, &missing) < 0)
+		vfio_look_later(v);
+}
+
 /* --- the window's --------------------------------------------------------- */
 
 static void vfio_ring(void *access, uint32_t value)
@@ -298,26 +422,21 @@ static void vfio_ring(void *access, uint32_t value)
 	(void)n;
 }
 
+static void vfio_again(void *access)
+{
+	struct vfio *v = access;
+
+	vfio_let_go(v);
+	vfio_look_later(v);
+}
+
 static void vfio_close(void *access)
 {
 	struct vfio *v = access;
-	uint32_t i;
 
-	if (v->memory)
-		munmap(v->memory, v->memory_bytes);
-	if (v->registers)
-		munmap(v->registers, v->registers_bytes);
-	/* Its interrupts end with it. */
-	if (v->device >= 0)
-		close(v->device);
-	if (v->group >= 0)
-		close(v->group);
-	if (v->container >= 0)
-		close(v->container);
-	for (i = 0; i < v->nr_vectors; i++)
-		if (v->vector[i] >= 0)
-			close(v->vector[i]);
-	free(v->vector);
+	vfio_let_go(v);
+	if (v->look_event)
+		event_free(v->look_event);
 	free(v);
 }
 
@@ -336,10 +455,9 @@ static bool vfio_is_memory(void)
 
 static int vfio_open(struct window *w, const char *place, void **access)
 {
-	const struct vfio_function *function;
 	const char *what = "VFIO";
+	int rc = -ENOMEM;
 	struct vfio *v;
-	int rc;
 
 	if (!vfio_is_memory()) {
 		pvio_log(PVIO_LOG_ERROR,
@@ -352,26 +470,11 @@ static int vfio_open(struct window *w, const char *place, void **access)
 	if (!v)
 		return -ENOMEM;
 	v->window = w;
-	v->container = v->group = v->device = -1;
-	rc = vfio_open_device(v, place);
-	if (rc == 0) {
-		what = "not a window";
-		rc = vfio_setup_function(v, &function);
-	}
-	if (rc == 0) {
-		what = "registers";
-		rc = vfio_setup_registers(v, function->register_bar);
-	}
-	if (rc == 0) {
-		what = "memory";
-		rc = vfio_setup_memory(v);
-	}
-	if (rc == 0) {
-		what = "interrupts";
-		rc = vfio_setup_vectors(v);
-	}
-	if (rc == 0)
-		rc = window_came(w, -1, v->memory, v->memory_bytes);
+	v->container = v->group = v->device = v->request = -1;
+	v->look_event = event_new(pvio_worker_base(w->control), -1, 0,
+				  vfio_look, v);
+	if (v->look_event)
+		rc = vfio_take(v, &what);
 	if (rc < 0) {
 		pvio_log(PVIO_LOG_ERROR, "window %s: %s: %s", place, what,
 			 strerror(-rc));
@@ -386,6 +489,7 @@ const struct window_access_ops window_vfio_ops = {
 	.name	= "vfio",
 	.open	= vfio_open,
 	.close	= vfio_close,
+	.again	= vfio_again,
 	.vector	= vfio_vector,
 	.ring	= vfio_ring,
 };
