@@ -13,6 +13,9 @@
 
 #include <pvio/pvio.h>
 
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -371,6 +374,30 @@ START_TEST(x08_session_that_is_not_served)
 }
 END_TEST
 
+/* Its VMM has the eventfd that it is kicked by, too: B's worker waits once. */
+START_TEST(x07_kick_that_blocks)
+{
+	const uint64_t most = UINT64_MAX - 1;
+	int rc = pvio_eventfd_watch(SIGURG);
+	struct bounce_queue *q = &bounce_rig_port(&rig)->queue[0];
+	uint64_t count;
+	int fd;
+
+	/* Without fork the tests share it. */
+	ck_assert(rc == 0 || rc == -EBUSY);
+	bounce_rig_freeze(&rig);
+	fd = fcntl(q->kick_fd, F_DUPFD_CLOEXEC, 0);
+	(void)!read(fd, &count, sizeof(count));
+	ck_assert_int_eq(write(fd, &most, sizeof(most)), sizeof(most));
+	ck_assert_int_eq(fcntl(fd, F_SETFL, 0), 0);
+	disk_submit(&rig, 0, &req[0], VIRTIO_BLK_T_IN, 0, 512, 1);
+	expect_distrusted(1);
+	/* The next one's is another. */
+	ck_assert(!pvio_eventfd_is_same(fd, q->kick_fd));
+	close(fd);
+}
+END_TEST
+
 /* --- what the next one sees ------------------------------------------------ */
 
 static bool is_all(const uint8_t *p, size_t n, uint8_t byte)
@@ -659,6 +686,7 @@ int main(void)
 	tcase_add_test(tcase, x07_storm_of_calls);
 	tcase_add_test(tcase, x07_storm_of_configuration_changes);
 	tcase_add_test(tcase, x07_ring_errors_while_the_device_goes);
+	tcase_add_test(tcase, x07_kick_that_blocks);
 	tcase_add_test(tcase, x08_ring_is_never_returned);
 	tcase_add_loop_test(
 		tcase, x08_ring_is_returned_as_late_as_requests_are_answered, 0,

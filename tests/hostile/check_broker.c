@@ -266,6 +266,33 @@ START_TEST(appliance_that_never_serves_nor_ends)
 }
 END_TEST
 
+/* It has I/O of B's to finish: only B waits, and comes back. */
+START_TEST(session_that_takes_its_time_to_end)
+{
+	struct guest_vu other = { .fd = -1 };
+	unsigned int i;
+	uint64_t features;
+
+	rig_restart_broker(&rig, "timeout_ms = 150; ");
+	up();
+	ck_assert_int_eq(rig_dial(&rig, 1, &other), 0);
+	rig.appliance.is_idle = true;
+	guest_vu_close(&b);
+	for (i = 0; i < 50; i++) {
+		rig_beat(&rig);
+		pvio_worker_wait(rig.worker, 10);
+	}
+	ck_assert_int_eq(guest_vu_ask_u64(&other, VU_GET_FEATURES, &features),
+			 0);
+	rig.appliance.is_idle = false;
+	broker_announce(rig.broker);
+	rig_settle(&rig);
+	ck_assert_int_eq(rig_dial(&rig, 0, &b), 0);
+	ck_assert_int_eq(rig_stat(&rig, 0, "distrusts"), 0);
+	guest_vu_close(&other);
+}
+END_TEST
+
 /* X07 */
 START_TEST(x07_doorbell_storm_costs_others_nothing)
 {
@@ -747,6 +774,7 @@ CHECK_MAIN("broker, hostile", setup, teardown, garbage_facts,
 	   answer_to_nothing, answer_to_something_else,
 	   answer_of_the_wrong_size, unasked_that_no_back_end_says,
 	   appliance_that_never_serves_nor_ends,
+	   session_that_takes_its_time_to_end,
 	   x07_doorbell_storm_costs_others_nothing,
 	   x08_appliance_that_takes_no_frames, x11_both_come_and_go_without_end,
 	   x06_window_file_shrinks,

@@ -7,6 +7,8 @@
 #include "tests/bounce-guest.h"
 
 #include <errno.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 /* --- data ------------------------------------------------------------------ */
@@ -405,6 +407,31 @@ START_TEST(other_kind_of_device_is_refused)
 }
 END_TEST
 
+/* Somebody listens where B's VMM is to connect, for a while. */
+START_TEST(device_whose_socket_is_taken_is_made_later)
+{
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	struct disk_request req;
+
+	bounce_rig_init(&rig, "block", false, SHARE_BYTES);
+	snprintf(addr.sun_path, sizeof(addr.sun_path), "%s", rig.path);
+	ck_assert_int_eq(bind(fd, (void *)&addr, sizeof(addr)), 0);
+	ck_assert_int_eq(listen(fd, 1), 0);
+	bounce_rig_appear(&rig, DISK);
+	bounce_rig_until(&rig, bounce_rig_port(&rig)->phase == BOUNCE_KNOWN);
+	bounce_rig_pass(&rig, 20);
+	ck_assert_ptr_null(bounce_rig_port(&rig)->dev);
+	close(fd);
+	bounce_rig_connect(&rig);
+	bounce_rig_bring_up(&rig, DISK_FEATURES, 1, 32);
+	disk_make(&rig, &req);
+	ck_assert_uint_eq(disk_do(&rig, 0, &req, VIRTIO_BLK_T_IN, 0, 512, 1),
+			  VIRTIO_BLK_S_OK);
+	bounce_rig_fini(&rig);
+}
+END_TEST
+
 START_TEST(window_that_is_too_small_is_refused)
 {
 	bounce_rig_init(&rig, "block", false, 64 << 10);
@@ -520,6 +547,7 @@ static Suite *bounce_suite(void)
 		       write_while_configuration_is_asked_for_is_not_lost);
 	tcase_add_test(tcase, other_kind_of_device_is_refused);
 	tcase_add_test(tcase, window_that_is_too_small_is_refused);
+	tcase_add_test(tcase, device_whose_socket_is_taken_is_made_later);
 	tcase_add_loop_test(tcase, memory_changes_under_running_rings, 0,
 			    2 * NR_RINGS);
 	tcase_add_test(tcase, batches_cost_one_notification);
