@@ -84,7 +84,7 @@ static void wire_up(struct bounce_rig *rig)
 	ck_assert_int_eq(connect(fd, (struct sockaddr *)&addr, sizeof(addr)),
 			 0);
 	evutil_make_socket_nonblocking(fd);
-	vu_wire_init(&rig->wire, fd);
+	vu_wire_init(&rig->wire, fd, NULL);
 	rig->event = event_new(pvio_worker_base(rig->worker), fd,
 			       EV_READ | EV_PERSIST, on_wire, rig);
 	ck_assert_int_eq(event_add(rig->event, NULL), 0);

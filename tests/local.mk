@@ -9,6 +9,7 @@ EXTRA_DIST += \
 	tests/bench/vm-to-vm \
 	tests/bench/transports \
 	tests/check_main.h \
+	tests/hostile/linger.h \
 	tests/hostile/net-hostile.h \
 	tests/hostile/vfio-user-hostile.h \
 	tests/hostile/vhost-user-hostile.h \

@@ -8,6 +8,7 @@
 #define PVIO_TESTS_SOCKET_RIG_H
 
 #include "core/device.h"
+#include "core/util.h"
 #include "core/virtio.h"
 #include "core/worker.h"
 #include "guest/device.h"
@@ -16,6 +17,7 @@
 
 #include <check.h>
 #include <dirent.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -114,6 +116,19 @@ static inline unsigned int rig_count_fds(void)
 		n++;
 	closedir(dir);
 	return n;
+}
+
+/* What a peer sent is closed in the background: soon there are @nr. */
+static inline void rig_expect_fds(struct rig *rig, unsigned int nr)
+{
+	uint64_t end = pvio_now_ns() + 5000000000ULL;
+	unsigned int now;
+
+	while ((now = rig_count_fds()) != nr && pvio_now_ns() < end) {
+		rig_settle(rig);
+		poll(NULL, 0, 1);
+	}
+	ck_assert_uint_eq(now, nr);
 }
 
 /* Mappings of files: those that a peer can cause. */

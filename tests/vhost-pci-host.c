@@ -239,7 +239,7 @@ static void port_accept(struct host_port *p)
 
 	if (fd < 0)
 		return;
-	vu_wire_init(&p->wire, fd);
+	vu_wire_init(&p->wire, fd, NULL);
 	window_channel_open(&p->channel, p->shared, WINDOW_HOST);
 	port_set_session(p, ++p->host->sessions);
 }

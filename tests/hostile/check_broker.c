@@ -6,12 +6,14 @@
  * goes on where it is not the same appliance's, and nothing is leaked.
  */
 #include "tests/broker-guest.h"
+#include "tests/hostile/linger.h"
 
 #include "core/virtio.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -31,6 +33,8 @@ static bool has_left(struct broker_rig *r, unsigned int n)
 	return !r->broker->is_connected;
 }
 
+static struct linger_socket lingering;
+
 static unsigned int count_fds(void)
 {
 	DIR *dir = opendir("/proc/self/fd");
@@ -41,6 +45,19 @@ static unsigned int count_fds(void)
 		n++;
 	closedir(dir);
 	return n;
+}
+
+/* What a peer sent is closed in the background: soon there are @nr. */
+static void expect_fds(unsigned int nr)
+{
+	uint64_t end = pvio_now_ns() + 5000000000ULL;
+	unsigned int now;
+
+	while ((now = count_fds()) != nr && pvio_now_ns() < end) {
+		rig_settle(&rig);
+		poll(NULL, 0, 1);
+	}
+	ck_assert_uint_eq(now, nr);
 }
 
 static void up(void)
@@ -465,6 +482,64 @@ START_TEST(client_that_sends_is_dropped)
 }
 END_TEST
 
+/* What lingers, from each who can send it, and by each way there is. */
+static void send_what_lingers(int to, unsigned int way)
+{
+	struct vu_header h = { VU_SET_OWNER, VU_VERSION | VU_NEED_REPLY, 0 };
+	struct guest_vu_reply reply;
+	int pair[2];
+
+	switch (way) {
+	case 0: /* the appliance's VMM, which has nothing to say */
+		linger_send(&lingering, rig.appliance.fd, "", 1, 0);
+		rig_until(&rig, has_left, 0);
+		break;
+	case 1: /* a second one */
+		to = dial_server();
+		linger_send(&lingering, to, "", 1, 0);
+		rig_settle(&rig);
+		close(to);
+		break;
+	case 2: /* B, with a message that is refused */
+		linger_send(&lingering, to, &h, sizeof(h), 0);
+		ck_assert_int_eq(guest_vu_receive(&b, &reply, 5000), 0);
+		ck_assert_uint_ne(reply.u64, 0);
+		break;
+	case 3: /* B, in the channel that it takes along */
+		ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+		linger_send(&lingering, pair[0], "", 1, 0);
+		ck_assert_int_eq(guest_vu_tell(&b, VU_SET_BACKEND_REQ_FD, NULL,
+					       0, &pair[1], 1),
+				 0);
+		close(pair[0]);
+		close(pair[1]);
+		guest_vu_close(&b);
+		rig_settle(&rig);
+		break;
+	}
+}
+
+START_TEST(descriptor_that_lingers_holds_up_nobody)
+{
+	unsigned int way;
+
+	if (linger_skip())
+		return;
+	up();
+	for (way = 0; way < 4; way++) {
+		lingering = linger_open();
+		send_what_lingers(b.fd, way);
+		rig_disconnect(&rig);
+		guest_vu_close(&b);
+		up();
+		ck_assert_int_eq(guest_vu_tell_u64(&b, VU_SET_STATUS, 1), 0);
+		linger_expect_waiting();
+		linger_end(&lingering);
+		linger_expect_closed();
+	}
+}
+END_TEST
+
 START_TEST(client_that_reads_nothing_is_dropped)
 {
 	int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -500,8 +575,7 @@ START_TEST(client_that_comes_and_goes_leaks_nothing)
 		close(fd);
 		rig_until(&rig, has_left, 0);
 	}
-	rig_settle(&rig);
-	ck_assert_uint_eq(count_fds(), fds);
+	expect_fds(fds);
 }
 END_TEST
 
@@ -604,8 +678,7 @@ START_TEST(descriptors_of_every_wrong_kind)
 						       VU_SET_BACKEND_REQ_FD,
 						       NULL, 0, &fds[j], 1),
 					 -EREMOTEIO);
-	rig_settle(&rig);
-	ck_assert_uint_eq(count_fds(), before);
+	expect_fds(before);
 	ck_assert_uint_eq(rig.appliance.nr_notes, notes);
 	for (j = 0; j < pvio_array_size(fds); j++)
 		close(fds[j]);
@@ -644,8 +717,7 @@ START_TEST(messages_of_every_size_and_count)
 				if (reply.fd >= 0)
 					close(reply.fd);
 			}
-	rig_settle(&rig);
-	ck_assert_uint_eq(count_fds(), before);
+	expect_fds(before);
 	ck_assert_int_eq(rig_stat(&rig, 0, "distrusts"), 0);
 }
 END_TEST
@@ -780,6 +852,7 @@ CHECK_MAIN("broker, hostile", setup, teardown, garbage_facts,
 	   x06_window_file_shrinks,
 	   x10_nothing_of_a_stranger_is_in_the_control_area,
 	   x12_second_client_is_refused, client_that_sends_is_dropped,
+	   descriptor_that_lingers_holds_up_nobody,
 	   client_that_reads_nothing_is_dropped,
 	   client_that_comes_and_goes_leaks_nothing,
 	   x05_memory_that_is_not_in_the_window,

@@ -47,8 +47,7 @@ static void end(void)
 	host_begin_anew(&host);
 	rig_await(rig_read(&host.header->guest_epoch) != 0 &&
 		  rig_read(&p->is_open) == 1);
-	rig_settle(&rig);
-	ck_assert_uint_eq(rig_count_fds(), fds_before);
+	rig_expect_fds(&rig, fds_before);
 	ck_assert_uint_eq(rig_count_maps(), maps_before);
 	guest_alloc_reset(&rig.mem);
 	gd = rig_open_port(0);

@@ -197,17 +197,18 @@ START_TEST(too_many_fds_are_refused)
 	static const unsigned int counts[] = { 2, 8, 9, 64, 253 };
 	struct vu_vring_state state = { 0, 16 };
 	uint64_t ring = 0;
-	int fds[253];
+	int fd = hostile_eventfd(), fds[253];
 	size_t i;
 
 	for (i = 0; i < 253; i++)
-		fds[i] = 0;
+		fds[i] = fd;
 	hostile_connect();
 	expect_nak(guest_vu_tell(&vu, VU_SET_VRING_KICK, &ring, sizeof(ring),
 				 fds, counts[_i]));
 	expect_nak(guest_vu_tell(&vu, VU_SET_VRING_NUM, &state, sizeof(state),
 				 fds, counts[_i]));
 	expect_nak(guest_vu_tell(&vu, VU_SET_OWNER, NULL, 0, fds, counts[_i]));
+	close(fd);
 }
 END_TEST
 

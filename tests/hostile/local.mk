@@ -59,6 +59,12 @@ tests_hostile_check_vfio_user_irqs_CPPFLAGS = $(test_cppflags)
 tests_hostile_check_vfio_user_irqs_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_hostile_check_vfio_user_irqs_LDADD = $(test_libs)
 
+check_PROGRAMS += tests/hostile/check_vfio_user_linger
+TESTS += tests/hostile/check_vfio_user_linger
+tests_hostile_check_vfio_user_linger_CPPFLAGS = $(test_cppflags)
+tests_hostile_check_vfio_user_linger_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_hostile_check_vfio_user_linger_LDADD = $(test_libs)
+
 check_PROGRAMS += tests/hostile/check_vfio_user_memory
 TESTS += tests/hostile/check_vfio_user_memory
 tests_hostile_check_vfio_user_memory_CPPFLAGS = $(test_cppflags)
@@ -98,6 +104,12 @@ tests_hostile_check_vhost_pci_guest_SOURCES = \
 tests_hostile_check_vhost_pci_guest_CPPFLAGS = $(test_cppflags)
 tests_hostile_check_vhost_pci_guest_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_hostile_check_vhost_pci_guest_LDADD = $(test_libs)
+
+check_PROGRAMS += tests/hostile/check_vhost_user_linger
+TESTS += tests/hostile/check_vhost_user_linger
+tests_hostile_check_vhost_user_linger_CPPFLAGS = $(test_cppflags)
+tests_hostile_check_vhost_user_linger_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_hostile_check_vhost_user_linger_LDADD = $(test_libs)
 
 check_PROGRAMS += tests/hostile/check_vhost_user_memory
 TESTS += tests/hostile/check_vhost_user_memory

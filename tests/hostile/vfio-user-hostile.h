@@ -326,7 +326,7 @@ static inline void hostile_begin(const char *model, const char *transport)
 
 static inline void hostile_expect_census(void)
 {
-	ck_assert_uint_eq(rig_count_fds(), fds_before);
+	rig_expect_fds(&rig, fds_before);
 	ck_assert_uint_eq(rig_count_maps(), maps_before);
 }
 

@@ -47,8 +47,7 @@ START_TEST(front_ends_come_and_go)
 			guest_device_disconnect(gd);
 		guest_device_close(gd);
 	}
-	rig_settle(&rig);
-	ck_assert_uint_eq(rig_count_fds(), fds);
+	rig_expect_fds(&rig, fds);
 	rig_fini(&rig);
 }
 END_TEST

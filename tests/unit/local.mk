@@ -24,6 +24,14 @@ tests_unit_check_broker_signals_CPPFLAGS = $(test_cppflags)
 tests_unit_check_broker_signals_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_check_broker_signals_LDADD = $(test_libs)
 
+check_PROGRAMS += tests/unit/check_closer
+TESTS += tests/unit/check_closer
+tests_unit_check_closer_CPPFLAGS = $(test_cppflags)
+tests_unit_check_closer_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_check_closer_LDADD = $(test_libs)
+# It counts threads, and has none made.
+tests_unit_check_closer_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=pthread_create
+
 check_PROGRAMS += tests/unit/check_window
 TESTS += tests/unit/check_window
 tests_unit_check_window_CPPFLAGS = $(test_cppflags)

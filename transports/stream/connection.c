@@ -11,6 +11,8 @@
 
 /* Then others' events get their turn. */
 #define CONNECTION_MESSAGES_PER_TURN 16
+/* While the descriptors that came have not closed. */
+#define CONNECTION_PAUSE_US          5000
 
 /* Read on, if nothing is in the way. */
 static void connection_read(struct pvio_connection *c)
@@ -73,6 +75,13 @@ void pvio_connection_done(struct pvio_connection *c)
 		connection_read(c);
 }
 
+static const char *connection_error(int rc)
+{
+	if (rc == -EDQUOT)
+		return "too many descriptors came that do not close";
+	return strerror(-rc);
+}
+
 static void connection_ended(struct pvio_connection *c, int rc)
 {
 	if (rc == -ENOTCONN)
@@ -81,11 +90,30 @@ static void connection_ended(struct pvio_connection *c, int rc)
 	else
 		pvio_log_limited(c->log_limit, PVIO_LOG_WARNING,
 				 "%s: %s: connection closed: %s%s", c->name,
-				 c->ops->protocol,
-				 rc == -EPROTO ? "not " : "",
+				 c->ops->protocol, rc == -EPROTO ? "not " : "",
 				 rc == -EPROTO ? c->ops->protocol
-					       : strerror(-rc));
+					       : connection_error(rc));
 	pvio_connection_close(c);
+}
+
+/*
+ * More are to be closed than may be: not read on until they are, which is soon,
+ * or in time to be waited for.
+ */
+static void connection_pause(struct pvio_connection *c)
+{
+	const struct timeval tv = { .tv_usec = CONNECTION_PAUSE_US };
+
+	event_del(c->read_event);
+	event_add(c->pause, &tv);
+	connection_set_deadline(c);
+}
+
+static void connection_paused(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	connection_read(arg);
 }
 
 static void connection_readable(evutil_socket_t fd, short what, void *arg)
@@ -98,6 +126,10 @@ static void connection_readable(evutil_socket_t fd, short what, void *arg)
 	(void)what;
 	for (n = 0; n < CONNECTION_MESSAGES_PER_TURN; n++) {
 		rc = c->ops->receive(c);
+		if (rc == -EDQUOT) {
+			connection_pause(c);
+			return;
+		}
 		if (rc < 0) {
 			connection_ended(c, rc);
 			return;
@@ -105,6 +137,8 @@ static void connection_readable(evutil_socket_t fd, short what, void *arg)
 		if (rc == 0) {
 			if (c->ops->is_partial(c))
 				connection_set_deadline(c);
+			else
+				event_del(c->deadline);
 			return;
 		}
 		event_del(c->deadline);
@@ -121,9 +155,13 @@ static void connection_readable(evutil_socket_t fd, short what, void *arg)
 
 static void connection_timed_out(evutil_socket_t fd, short what, void *arg)
 {
+	struct pvio_connection *c = arg;
+
 	(void)fd;
 	(void)what;
-	connection_ended(arg, -ETIMEDOUT);
+	connection_ended(c, pvio_closer_is_full(c->stream->closer)
+				    ? -EDQUOT
+				    : -ETIMEDOUT);
 }
 
 /* --- beginning and end ---------------------------------------------------- */
@@ -148,6 +186,7 @@ void pvio_connection_close(struct pvio_connection *c)
 	event_del(c->read_event);
 	event_del(c->write_event);
 	event_del(c->deadline);
+	event_del(c->pause);
 	/* Not from here: the caller may be in the middle of a message. */
 	pvio_worker_schedule(c->control, &c->close_job);
 }
@@ -188,7 +227,8 @@ int pvio_connection_init(struct pvio_connection *c,
 	c->write_event = event_new(base, stream->fd, EV_WRITE,
 				   connection_writable, c);
 	c->deadline = evtimer_new(base, connection_timed_out, c);
-	if (!c->read_event || !c->write_event || !c->deadline ||
+	c->pause = evtimer_new(base, connection_paused, c);
+	if (!c->read_event || !c->write_event || !c->deadline || !c->pause ||
 	    event_add(c->read_event, NULL) < 0) {
 		pvio_connection_fini(c);
 		return -ENOMEM;
@@ -206,5 +246,7 @@ void pvio_connection_fini(struct pvio_connection *c)
 		event_free(c->write_event);
 	if (c->deadline)
 		event_free(c->deadline);
-	c->read_event = c->write_event = c->deadline = NULL;
+	if (c->pause)
+		event_free(c->pause);
+	c->read_event = c->write_event = c->deadline = c->pause = NULL;
 }

@@ -28,7 +28,8 @@ struct pvio_connection_ops {
 	const char *peer;     /* "front-end" */
 	/*
 	 * Go on receiving.  1: a message is complete; 0: not yet; -ENOTCONN:
-	 * the peer closed; -EPROTO: this is not the protocol; -errno.
+	 * the peer closed; -EPROTO: this is not the protocol; -EDQUOT: not
+	 * until what it sent is closed; -errno.
 	 */
 	int (*receive)(struct pvio_connection *c);
 	/* Is part of a message here? */
@@ -50,7 +51,8 @@ struct pvio_connection {
 	uint64_t timeout_ms;		   /* for the rest of a message */
 	uint64_t messages;		   /* handled */
 	int64_t peer_pid;
-	struct event *read_event, *write_event, *deadline; /* owned */
+	/* owned */
+	struct event *read_event, *write_event, *deadline, *pause;
 	bool is_busy; /* a message is being handled, or this ends */
 	bool is_closing;
 	struct pvio_job close_job;

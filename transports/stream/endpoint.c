@@ -14,6 +14,7 @@
 
 #include "core/listen.h"
 #include "core/worker.h"
+#include "stream.h"
 
 #include <errno.h>
 #include <event2/event.h>
@@ -26,6 +27,8 @@
 
 /* After accept() failed for want of descriptors or memory. */
 #define ACCEPT_RETRY_MS       200
+/* While what earlier peers sent is not closed. */
+#define CLOSER_RETRY_MS       100
 #define ENDPOINT_RECONNECT_MS 1000
 /* The longest pause of a client, in units of reconnect_ms. */
 #define CONNECT_BACKOFF_MAX   16
@@ -96,6 +99,8 @@ int pvio_endpoint_read_config(struct pvio_endpoint *ep,
 {
 	int rc;
 
+	if (!ep->closer)
+		return -ENOMEM;
 	rc = endpoint_read_socket(ep, cfg);
 	if (rc < 0)
 		return rc;
@@ -118,12 +123,18 @@ void pvio_endpoint_init(struct pvio_endpoint *ep, const char *name,
 		.socket_mode = -1,
 		.socket_group = -1,
 	};
+	/* Without one there is no configuration, and it does not open. */
+	(void)pvio_closer_create(&ep->closer);
 }
 
 void pvio_endpoint_fini(struct pvio_endpoint *ep)
 {
-	if (ep->given_fd >= 0)
-		close(ep->given_fd);
+	if (ep->given_fd >= 0 && ep->given_listens)
+		/* The last to have it closes what waits in its queue, too. */
+		pvio_closer_close(ep->closer, ep->given_fd);
+	else if (ep->given_fd >= 0)
+		pvio_socket_close(ep->closer, ep->given_fd);
+	pvio_closer_destroy(ep->closer);
 	free(ep->path);
 }
 
@@ -137,6 +148,23 @@ static void endpoint_retry_in(struct pvio_endpoint *ep, uint64_t ms)
 	};
 
 	event_add(ep->retry_event, &tv);
+}
+
+/* What its peers sent takes long to close: that is theirs to wait for. */
+static bool endpoint_hold(struct pvio_endpoint *ep)
+{
+	bool was_held = ep->is_held;
+
+	ep->is_held = pvio_closer_is_full(ep->closer);
+	if (!ep->is_held)
+		return false;
+	if (!was_held)
+		pvio_log_limited(&ep->log_limit, PVIO_LOG_WARNING,
+				 "%s: %s: nobody is let in until the "
+				 "descriptors that came have closed",
+				 ep->name, ep->protocol);
+	endpoint_retry_in(ep, CLOSER_RETRY_MS);
+	return true;
 }
 
 static void endpoint_serve(struct pvio_endpoint *ep, int fd)
@@ -162,6 +190,10 @@ static void endpoint_accept(evutil_socket_t listen_fd, short what, void *arg)
 	int fd;
 
 	(void)what;
+	if (endpoint_hold(ep)) {
+		event_del(ep->listen_event);
+		return;
+	}
 	fd = accept4(listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 	if (fd >= 0) {
 		event_del(ep->listen_event);
@@ -239,7 +271,7 @@ static void endpoint_resume(struct pvio_endpoint *ep)
 {
 	int fd = ep->given_fd;
 
-	if (!ep->is_open || ep->is_taken)
+	if (!ep->is_open || ep->is_taken || endpoint_hold(ep))
 		return;
 	if (ep->listen_event) {
 		event_add(ep->listen_event, NULL);
@@ -268,6 +300,8 @@ int pvio_endpoint_open(struct pvio_endpoint *ep)
 
 	if (!ep->path && ep->given_fd < 0)
 		return -ENOTCONN;
+	if (!ep->closer)
+		return -ENOMEM;
 	if (ep->path && !ep->connects) {
 		rc = pvio_listen(ep->name, ep->path, ep->socket_mode,
 				 ep->socket_group, &ep->listener);
@@ -290,6 +324,25 @@ int pvio_endpoint_open(struct pvio_endpoint *ep)
 	return 0;
 }
 
+/* Nobody comes any more, and who waits goes with what he has sent. */
+static void endpoint_stop_listening(struct pvio_endpoint *ep)
+{
+	int fd = pvio_listener_fd(ep->listener);
+	int peer;
+
+	shutdown(fd, SHUT_RDWR);
+	peer = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	if (peer >= 0) {
+		pvio_socket_close(ep->closer, peer);
+		/* There may be more: then not the listener's end is the last. */
+		fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+		if (fd >= 0)
+			pvio_closer_close(ep->closer, fd);
+	}
+	pvio_listener_close(ep->listener);
+	ep->listener = NULL;
+}
+
 void pvio_endpoint_close(struct pvio_endpoint *ep)
 {
 	ep->is_open = false;
@@ -298,6 +351,6 @@ void pvio_endpoint_close(struct pvio_endpoint *ep)
 	if (ep->retry_event)
 		event_free(ep->retry_event);
 	ep->listen_event = ep->retry_event = NULL;
-	pvio_listener_close(ep->listener);
-	ep->listener = NULL;
+	if (ep->listener)
+		endpoint_stop_listening(ep);
 }

@@ -10,6 +10,7 @@
 
 struct event;
 struct event_base;
+struct pvio_closer;
 struct pvio_listener;
 struct pvio_worker;
 
@@ -21,6 +22,7 @@ struct pvio_endpoint {
 	int (*serve)(void *arg, int fd);
 	void *arg;
 	struct pvio_log_limit log_limit;
+	struct pvio_closer *closer; /* owned: for what its peers send */
 
 	/* configuration */
 	char *path;	/* owned, or NULL */
@@ -36,13 +38,14 @@ struct pvio_endpoint {
 	int connect_error;			  /* last said in the log */
 	bool is_open;
 	bool is_taken; /* somebody is served */
+	bool is_held;  /* until the closer has less to do */
 };
 
 void pvio_endpoint_init(struct pvio_endpoint *ep, const char *name,
 			struct pvio_worker *control, const char *protocol,
 			int (*serve)(void *arg, int fd), void *arg);
 void pvio_endpoint_fini(struct pvio_endpoint *ep);
-/* The keys "socket", "fd", "socket_mode" and "socket_group".  -EINVAL. */
+/* Its keys: socket, fd, socket_mode, socket_group.  -EINVAL, -ENOMEM. */
 int pvio_endpoint_read_config(struct pvio_endpoint *ep,
 			      struct pvio_config *cfg);
 /* Listen, or connect; then peers come.  -errno. */

@@ -7,6 +7,10 @@
  * recvmsg here asks for no byte beyond the current message and always brings
  * room for as many as one sendmsg can carry: none is ever lost or leaked
  * unseen, and what arrives in mid-message is recognised.
+ *
+ * What the kernel drops it closes, in the context of the reader, and so it does
+ * with what is unread in a socket that is closed.  As that may take for ever
+ * (see closer.h), the end of a socket is to read it empty.
  */
 #include "stream.h"
 
@@ -20,6 +24,10 @@
 /* The most that Linux passes in one message (SCM_MAX_FD). */
 #define STREAM_SCM_MAX_FDS 253
 
+/* At its end: so often, at most, and so much at once. */
+#define STREAM_DRAIN_READS 64
+#define STREAM_DRAIN_BYTES 16384
+
 struct stream_packet {
 	struct pvio_list node;
 	size_t len, sent;
@@ -27,22 +35,42 @@ struct stream_packet {
 	uint8_t bytes[];
 };
 
-void pvio_fds_close(struct pvio_fds *fds)
+static void fds_close(struct pvio_closer *closer, struct pvio_fds *fds)
 {
 	unsigned int i;
 
 	for (i = 0; i < fds->nr; i++)
 		if (fds->fd[i] >= 0)
-			close(fds->fd[i]);
+			pvio_closer_close(closer, fds->fd[i]);
 	fds->nr = 0;
 	fds->are_lost = false;
 }
 
-void pvio_stream_init(struct pvio_stream *stream, int fd)
+void pvio_stream_close_fds(struct pvio_stream *stream, struct pvio_fds *fds)
+{
+	fds_close(stream->closer, fds);
+}
+
+/*
+ * The byte that MSG_OOB sends can have descriptors, too, and is dropped with
+ * them by who reads on, but if it is read like the others.
+ */
+static void socket_keep_oob(int fd)
+{
+	const int on = 1;
+
+	(void)setsockopt(fd, SOL_SOCKET, SO_OOBINLINE, &on, sizeof(on));
+}
+
+void pvio_stream_init(struct pvio_stream *stream, int fd,
+		      struct pvio_closer *closer)
 {
 	stream->fd = fd;
+	stream->closer = closer;
 	stream->nr_queued = 0;
 	pvio_list_init(&stream->queue);
+	if (fd >= 0)
+		socket_keep_oob(fd);
 }
 
 static void packet_free(struct pvio_stream *stream,
@@ -50,7 +78,8 @@ static void packet_free(struct pvio_stream *stream,
 {
 	pvio_list_del(&packet->node);
 	stream->nr_queued--;
-	pvio_fds_close(&packet->fds);
+	/* Of what we had checked, or made. */
+	fds_close(NULL, &packet->fds);
 	free(packet);
 }
 
@@ -61,12 +90,13 @@ void pvio_stream_fini(struct pvio_stream *stream)
 						    struct stream_packet,
 						    node));
 	if (stream->fd >= 0)
-		close(stream->fd);
+		pvio_socket_close(stream->closer, stream->fd);
 	stream->fd = -1;
 }
 
 /* Keep the fds of @control, or close those that there is no room for. */
-static unsigned int stream_collect_fds(struct pvio_fds *fds,
+static unsigned int stream_collect_fds(struct pvio_closer *closer,
+				       struct pvio_fds *fds,
 				       struct msghdr *control)
 {
 	struct cmsghdr *cmsg;
@@ -86,7 +116,7 @@ static unsigned int stream_collect_fds(struct pvio_fds *fds,
 			if (fds->nr < PVIO_STREAM_MAX_FDS) {
 				fds->fd[fds->nr++] = fd;
 			} else {
-				close(fd);
+				pvio_closer_close(closer, fd);
 				fds->are_lost = true;
 			}
 		}
@@ -96,8 +126,10 @@ static unsigned int stream_collect_fds(struct pvio_fds *fds,
 	return seen;
 }
 
-ssize_t pvio_stream_receive(struct pvio_stream *stream, void *buf, size_t len,
-			    struct pvio_fds *fds)
+/* What recvmsg says, or -errno; the fds that came are added to @fds. */
+static ssize_t stream_read(struct pvio_closer *closer, int fd, void *buf,
+			   size_t len, struct pvio_fds *fds,
+			   unsigned int *nr_fds)
 {
 	union {
 		struct cmsghdr align;
@@ -110,19 +142,69 @@ ssize_t pvio_stream_receive(struct pvio_stream *stream, void *buf, size_t len,
 		.msg_control = control.space,
 		.msg_controllen = sizeof(control.space),
 	};
-	struct pvio_fds stray = { .nr = 0 };
 	ssize_t n;
 
 	do {
-		n = recvmsg(stream->fd, &mh, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+		n = recvmsg(fd, &mh, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 	} while (n < 0 && errno == EINTR);
 	if (n < 0)
-		return errno == EAGAIN ? 0 : -errno;
-	if (stream_collect_fds(fds ? fds : &stray, &mh) > 0 && !fds) {
-		pvio_fds_close(&stray);
+		return -errno;
+	*nr_fds = stream_collect_fds(closer, fds, &mh);
+	return n;
+}
+
+ssize_t pvio_stream_receive(struct pvio_stream *stream, void *buf, size_t len,
+			    struct pvio_fds *fds)
+{
+	struct pvio_fds stray = { .nr = 0 };
+	unsigned int nr_fds;
+	ssize_t n;
+
+	if (pvio_closer_is_full(stream->closer))
+		return -EDQUOT;
+	n = stream_read(stream->closer, stream->fd, buf, len,
+			fds ? fds : &stray, &nr_fds);
+	if (n < 0)
+		return n == -EAGAIN ? 0 : n;
+	if (nr_fds > 0 && !fds) {
+		pvio_stream_close_fds(stream, &stray);
 		return -EPROTO;
 	}
 	return n > 0 ? n : -ENOTCONN;
+}
+
+/* Read what is left in it.  True: that was all, and no more can come. */
+static bool socket_drain(struct pvio_closer *closer, int fd)
+{
+	char rubbish[STREAM_DRAIN_BYTES];
+	struct pvio_fds fds = { .nr = 0 };
+	unsigned int i, nr_fds;
+	ssize_t n;
+
+	if (shutdown(fd, SHUT_RDWR) < 0)
+		return false;
+	socket_keep_oob(fd);
+	for (i = 0; i < STREAM_DRAIN_READS; i++) {
+		if (pvio_closer_is_full(closer))
+			return false;
+		n = stream_read(closer, fd, rubbish, sizeof(rubbish), &fds,
+				&nr_fds);
+		/* The peer's end closed: said once, when all is read. */
+		if (n == -ECONNRESET)
+			continue;
+		if (n <= 0)
+			return n == 0;
+		fds_close(closer, &fds);
+	}
+	return false;
+}
+
+void pvio_socket_close(struct pvio_closer *closer, int fd)
+{
+	if (!closer || socket_drain(closer, fd))
+		close(fd);
+	else
+		pvio_closer_close(closer, fd);
 }
 
 /* Send what is left of @packet.  The count, 0 for not now, -errno. */
@@ -200,7 +282,7 @@ static int packet_create(size_t len, const int *fds, unsigned int nr_fds,
 		fd = fcntl(fds[packet->fds.nr], F_DUPFD_CLOEXEC, 0);
 		if (fd < 0) {
 			rc = -errno;
-			pvio_fds_close(&packet->fds);
+			fds_close(NULL, &packet->fds);
 			free(packet);
 			return rc;
 		}

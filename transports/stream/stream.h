@@ -9,6 +9,7 @@
 #ifndef PVIO_STREAM_H
 #define PVIO_STREAM_H
 
+#include "closer.h"
 #include "core/util.h"
 
 #include <sys/types.h>
@@ -22,26 +23,37 @@ struct pvio_fds {
 	bool are_lost;		     /* more came than may, or than we could hold */
 };
 
-/* Close those that nobody took, and forget them. */
-void pvio_fds_close(struct pvio_fds *fds);
-
 struct pvio_stream {
 	int fd; /* owned */
+	struct pvio_closer *closer; /* borrowed; NULL: the peer is ours, too */
 	struct pvio_list queue; /* to be sent */
 	unsigned int nr_queued;
 };
 
-/* Takes @fd. */
-void pvio_stream_init(struct pvio_stream *stream, int fd);
+/*
+ * Takes @fd, which nobody else reads from; or -1.  What is received by it goes
+ * to @closer, if nobody wants it.
+ */
+void pvio_stream_init(struct pvio_stream *stream, int fd,
+		      struct pvio_closer *closer);
 /* Close it; what was queued is not sent. */
 void pvio_stream_fini(struct pvio_stream *stream);
+/* Close those of @fds that nobody took, and forget them. */
+void pvio_stream_close_fds(struct pvio_stream *stream, struct pvio_fds *fds);
+
+/*
+ * Close a socket that only we have, with what its peer has sent; both of them
+ * find it closed from here on.
+ */
+void pvio_socket_close(struct pvio_closer *closer, int fd);
 
 /*
  * Receive up to @len bytes of a message to @buf.  Its descriptors travel with
  * its first byte and are added to @fds; NULL: that byte is here already.
  *
  * The count; 0: nothing for the moment; -ENOTCONN: the peer closed; -EPROTO:
- * descriptors in mid-message; or what recvmsg says.
+ * descriptors in mid-message; -EDQUOT: too many that came are not closed yet;
+ * or what recvmsg says.
  */
 ssize_t pvio_stream_receive(struct pvio_stream *stream, void *buf, size_t len,
 			    struct pvio_fds *fds);

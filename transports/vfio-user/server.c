@@ -103,6 +103,7 @@ int vfu_create(struct pvio_pci *pci, struct pvio_config *cfg,
 			   "vfio-user", vfu_session_create, vfu);
 	rc = vfu_irqs_init(vfu);
 	if (rc < 0) {
+		pvio_endpoint_fini(&vfu->endpoint);
 		free(vfu);
 		return rc;
 	}

@@ -30,7 +30,7 @@ static void session_reply(struct vfu_session *s, struct vfu_header *reply,
 	const struct vfu_header *command = &s->wire.message.header;
 
 	/* Who has the answer finds nothing open that was not kept. */
-	pvio_fds_close(&s->wire.message.fds);
+	pvio_stream_close_fds(&s->wire.stream, &s->wire.message.fds);
 	if (command->flags & VFU_NO_REPLY || s->connection.is_closing)
 		return;
 	reply->id = command->id;
@@ -149,13 +149,13 @@ int vfu_session_create(void *arg, int fd)
 
 	s = calloc(1, sizeof(*s));
 	if (!s) {
-		close(fd);
+		pvio_socket_close(vfu->endpoint.closer, fd);
 		return -ENOMEM;
 	}
 	s->vfu = vfu;
 	s->max_fds = VFU_DEFAULT_MAX_FDS;
 	pvio_list_init(&s->files);
-	vfu_wire_init(&s->wire, fd);
+	vfu_wire_init(&s->wire, fd, vfu->endpoint.closer);
 	vfu->session = s;
 	rc = pvio_connection_init(&s->connection, &session_ops,
 				  vfu->pci->name, vfu->pci->control,

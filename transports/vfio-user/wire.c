@@ -13,15 +13,15 @@
 
 #define WIRE_HEADER_BYTES sizeof(struct vfu_header)
 
-void vfu_wire_init(struct vfu_wire *wire, int fd)
+void vfu_wire_init(struct vfu_wire *wire, int fd, struct pvio_closer *closer)
 {
 	memset(wire, 0, sizeof(*wire));
-	pvio_stream_init(&wire->stream, fd);
+	pvio_stream_init(&wire->stream, fd, closer);
 }
 
 void vfu_wire_next(struct vfu_wire *wire)
 {
-	pvio_fds_close(&wire->message.fds);
+	pvio_stream_close_fds(&wire->stream, &wire->message.fds);
 	free(wire->message.large);
 	wire->message.large = NULL;
 	wire->got = 0;

@@ -36,8 +36,8 @@ struct vfu_wire {
 	struct vfu_message message;
 };
 
-/* Takes @fd. */
-void vfu_wire_init(struct vfu_wire *wire, int fd);
+/* Takes @fd; see pvio_stream_init(). */
+void vfu_wire_init(struct vfu_wire *wire, int fd, struct pvio_closer *closer);
 /* Closes everything, also what was received. */
 void vfu_wire_fini(struct vfu_wire *wire);
 

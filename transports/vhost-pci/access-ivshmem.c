@@ -232,7 +232,7 @@ static int ivshmem_receive(struct ivshmem *iv)
 	if (iv->fds.nr <= 1 && !iv->fds.are_lost)
 		rc = ivshmem_handle(iv, (int64_t)le64toh(value),
 				    &iv->fds.fd[0]);
-	pvio_fds_close(&iv->fds);
+	pvio_stream_close_fds(&iv->stream, &iv->fds);
 	iv->got = 0;
 	return rc < 0 ? rc : 1;
 }
@@ -248,7 +248,7 @@ static void ivshmem_disconnect(struct ivshmem *iv)
 		event_free(iv->read_event);
 	iv->read_event = NULL;
 	pvio_stream_fini(&iv->stream);
-	pvio_fds_close(&iv->fds);
+	pvio_stream_close_fds(&iv->stream, &iv->fds);
 	iv->got = 0;
 	while (iv->nr_vectors > 0)
 		ivshmem_close_fd(iv->vector[--iv->nr_vectors]);
@@ -308,7 +308,7 @@ static int ivshmem_serve(void *arg, int fd)
 {
 	struct ivshmem *iv = arg;
 
-	pvio_stream_init(&iv->stream, fd);
+	pvio_stream_init(&iv->stream, fd, iv->endpoint.closer);
 	iv->read_event = event_new(iv->endpoint.base, fd, EV_READ | EV_PERSIST,
 				   ivshmem_readable, iv);
 	if (!iv->read_event || event_add(iv->read_event, NULL) < 0) {
@@ -398,7 +398,7 @@ static int ivshmem_open(struct window *w, const char *place, void **access)
 		return -ENOMEM;
 	iv->window = w;
 	iv->stage = IVSHMEM_OVER;
-	pvio_stream_init(&iv->stream, -1);
+	pvio_stream_init(&iv->stream, -1, NULL);
 	pthread_rwlock_init(&iv->lock, NULL);
 	pvio_endpoint_init(&iv->endpoint, place, w->control, "ivshmem",
 			   ivshmem_serve, iv);

@@ -45,7 +45,7 @@ static int pipe_receive(struct port_pipe *pipe)
 					pipe_wanted(pipe) - pipe->got,
 					pipe->got ? NULL : &fds);
 		/* None of its answers that get here has any. */
-		pvio_fds_close(&fds);
+		pvio_stream_close_fds(&pipe->stream, &fds);
 		if (n <= 0)
 			return (int)n;
 		pipe->got += (size_t)n;
@@ -152,7 +152,7 @@ int port_pipe_open(struct port_pipe *pipe, int *fd)
 		       pair) < 0)
 		return -errno;
 	port_pipe_close(pipe);
-	pvio_stream_init(&pipe->stream, pair[0]);
+	pvio_stream_init(&pipe->stream, pair[0], NULL);
 	pipe->read_event = event_new(base, pair[0], EV_READ | EV_PERSIST,
 				     pipe_readable, pipe);
 	pipe->write_event = event_new(base, pair[0], EV_WRITE, pipe_writable,
@@ -172,5 +172,5 @@ void port_pipe_init(struct port_pipe *pipe, struct port *port,
 {
 	pipe->port = port;
 	pipe->kind = kind;
-	pvio_stream_init(&pipe->stream, -1);
+	pvio_stream_init(&pipe->stream, -1, NULL);
 }

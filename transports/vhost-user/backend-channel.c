@@ -7,9 +7,15 @@
  * negotiated, "ring 3 has used buffers" in place of an eventfd.
  *
  * Messages carry no content that could grow old, so nothing is queued: what is
- * to be said is kept as flags, and one message at a time is on its way.  None
- * asks for a reply; whatever comes from the other side is read and dropped,
- * and a channel that fails is closed without the main one.
+ * to be said is kept as flags, and one message at a time is on its way.  A
+ * channel that fails is closed without the main one.
+ *
+ * None asks for a reply, and what comes nevertheless is not read.  The front-end
+ * has our end of the socket, too, if it likes, and sets its options and reads
+ * from it: whatever we did, the next thing to be read could be a descriptor
+ * that the kernel drops in our context, and that does not close (see
+ * transports/stream/closer.h).  So the end is seen when something is said, and
+ * the socket is closed elsewhere, with what is in it.
  *
  * A queue's worker only sets its ring's flag and posts one task to control;
  * the task sends.
@@ -23,19 +29,16 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 static void channel_close(struct vu_session *s)
 {
 	struct vu_channel *c = &s->channel;
 
-	if (c->event)
-		event_free(c->event);
 	if (c->write_event)
 		event_free(c->write_event);
-	c->event = c->write_event = NULL;
+	c->write_event = NULL;
 	if (c->fd >= 0)
-		close(c->fd);
+		pvio_closer_close(s->vu->closer, c->fd);
 	c->fd = -1;
 	c->out_len = c->out_sent = 0;
 }
@@ -148,20 +151,7 @@ void vu_channel_ring_error(struct vu_session *s, unsigned int ring)
 	vu_channel_send(s);
 }
 
-/* --- receiving ------------------------------------------------------------ */
-
-/* Nothing was asked, so nothing is an answer. */
-static void channel_readable(evutil_socket_t fd, short what, void *arg)
-{
-	struct vu_session *s = arg;
-	char rubbish[512];
-	ssize_t n;
-
-	(void)what;
-	n = recv(fd, rubbish, sizeof(rubbish), MSG_DONTWAIT);
-	if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
-		channel_close(s);
-}
+/* --- where it comes from -------------------------------------------------- */
 
 static bool channel_is_stream_socket(int fd)
 {
@@ -180,14 +170,10 @@ int vu_set_backend_req_fd(struct vu_session *s, struct vu_message *msg)
 	if (!channel_is_stream_socket(msg->fds.fd[0]))
 		return vu_refuse(s, "not a unix stream socket");
 	channel_close(s);
-	c->event = event_new(s->vu->base, msg->fds.fd[0], EV_READ | EV_PERSIST,
-			     channel_readable, s);
 	c->write_event = event_new(s->vu->base, msg->fds.fd[0], EV_WRITE,
 				   channel_writable, s);
-	if (!c->event || !c->write_event || event_add(c->event, NULL) < 0) {
-		channel_close(s);
+	if (!c->write_event)
 		return -ENOMEM;
-	}
 	c->fd = msg->fds.fd[0];
 	msg->fds.fd[0] = -1;
 	vu_channel_send(s);

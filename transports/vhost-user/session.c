@@ -250,13 +250,13 @@ int vu_session_create(void *arg, int fd)
 
 	s = calloc(1, sizeof(*s));
 	if (!s) {
-		close(fd);
+		pvio_socket_close(vu->closer, fd);
 		return -ENOMEM;
 	}
 	s->vu = vu;
 	s->dev = vu->dev;
 	s->nr_rings = pvio_device_nr_queues(vu->dev);
-	vu_wire_init(&s->wire, fd);
+	vu_wire_init(&s->wire, fd, vu->closer);
 	s->channel.fd = -1;
 	vu->session = s;
 

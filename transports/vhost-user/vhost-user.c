@@ -136,6 +136,7 @@ static int transport_attach(struct pvio_device *dev, struct pvio_config *cfg,
 	vu_init(&t->vu, &transport_vu_ops, dev);
 	pvio_endpoint_init(&t->endpoint, pvio_device_name(dev), t->vu.control,
 			   "vhost-user", vu_session_create, &t->vu);
+	t->vu.closer = t->endpoint.closer;
 	rc = vu_read_config(t, cfg);
 	if (rc < 0) {
 		transport_detach(t);

@@ -85,8 +85,7 @@ struct vu_walk {
 };
 
 struct vu_channel {
-	int fd; /* owned, or -1 */
-	struct event *event;	     /* reading: rubbish, or the end */
+	int fd;                      /* owned, or -1 */
 	struct event *write_event;   /* waits for room */
 	struct {
 		struct vu_header header;
@@ -159,6 +158,7 @@ struct vu {
 	struct event_base *base;     /* borrowed */
 	struct pvio_log_limit log_limit;
 	uint64_t timeout_ms; /* for the rest of a message; configuration */
+	struct pvio_closer *closer; /* borrowed; NULL: the peer is ours, too */
 
 	struct vu_session *session; /* owned; NULL: nobody connected */
 	uint64_t sessions, messages, refused;

@@ -9,15 +9,15 @@
 
 #define WIRE_HEADER_BYTES sizeof(struct vu_header)
 
-void vu_wire_init(struct vu_wire *wire, int fd)
+void vu_wire_init(struct vu_wire *wire, int fd, struct pvio_closer *closer)
 {
 	memset(wire, 0, sizeof(*wire));
-	pvio_stream_init(&wire->stream, fd);
+	pvio_stream_init(&wire->stream, fd, closer);
 }
 
 void vu_wire_next(struct vu_wire *wire)
 {
-	pvio_fds_close(&wire->message.fds);
+	pvio_stream_close_fds(&wire->stream, &wire->message.fds);
 	wire->got = 0;
 }
 

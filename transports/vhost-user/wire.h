@@ -36,8 +36,8 @@ struct vu_wire {
 	struct vu_message message;
 };
 
-/* Takes @fd. */
-void vu_wire_init(struct vu_wire *wire, int fd);
+/* Takes @fd; see pvio_stream_init(). */
+void vu_wire_init(struct vu_wire *wire, int fd, struct pvio_closer *closer);
 /* Closes everything, also what was received. */
 void vu_wire_fini(struct vu_wire *wire);
 

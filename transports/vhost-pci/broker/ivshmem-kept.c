@@ -237,8 +237,7 @@ void ivshmem_resume(struct carrier *c)
 			"%s: ivshmem: the client of the process before is "
 			"lost: the appliance, or its device, has to begin anew",
 			c->broker->name);
-	shutdown(fd, SHUT_RDWR);
-	close(fd);
+	pvio_socket_close(c->endpoint.closer, fd);
 	ivshmem_keep_nothing(c);
 	c->next_vector = 0;
 	for (i = 0; c->nr_spares > 0; i++)

@@ -120,11 +120,12 @@ static void ivshmem_readable(evutil_socket_t fd, short what, void *arg)
 	char byte;
 	ssize_t n;
 
+	(void)fd;
 	(void)what;
-	n = recv((int)fd, &byte, 1, MSG_DONTWAIT);
-	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+	n = pvio_stream_receive(&c->stream, &byte, 1, NULL);
+	if (n == 0)
 		return;
-	if (n > 0) {
+	if (n > 0 || n == -EPROTO) {
 		ivshmem_drop(c, "it sends");
 		return;
 	}
@@ -206,7 +207,7 @@ int ivshmem_attach(struct carrier *c, int fd)
 	struct event_base *base = pvio_worker_base(c->broker->control);
 	socklen_t len = sizeof(c->cred);
 
-	pvio_stream_init(&c->stream, fd);
+	pvio_stream_init(&c->stream, fd, c->endpoint.closer);
 	c->read_event = event_new(base, fd, EV_READ | EV_PERSIST,
 				  ivshmem_readable, c);
 	c->write_event = event_new(base, fd, EV_WRITE, ivshmem_writable, c);
@@ -255,7 +256,7 @@ static int ivshmem_serve(void *arg, int fd)
 		pvio_log_limited(&c->broker->log_limit, PVIO_LOG_WARNING,
 				 "%s: ivshmem: a second client is refused",
 				 c->broker->name);
-		close(fd);
+		pvio_socket_close(c->endpoint.closer, fd);
 	} else {
 		rc = ivshmem_begin(c, fd);
 	}

@@ -213,7 +213,7 @@ static int set_backend_req_fd(struct relay_session *s, struct vu_message *msg,
 	if (fstat(msg->fds.fd[0], &st) < 0 || !S_ISSOCK(st.st_mode))
 		return relay_refuse(s, "not a socket");
 	if (s->channel_fd >= 0)
-		close(s->channel_fd);
+		pvio_closer_close(s->relay->endpoint.closer, s->channel_fd);
 	s->channel_fd = msg->fds.fd[0];
 	msg->fds.fd[0] = -1;
 	return RELAY_PASS;
@@ -463,7 +463,7 @@ static void channel_send(struct relay_session *s,
 		 MSG_DONTWAIT | MSG_NOSIGNAL);
 	if (n == sizeof(*header) || (n < 0 && errno == EAGAIN))
 		return;
-	close(s->channel_fd);
+	pvio_closer_close(s->relay->endpoint.closer, s->channel_fd);
 	s->channel_fd = -1;
 }
 

@@ -144,7 +144,7 @@ static void relay_session_free(struct relay_session *s)
 		if (s->err_fd[i] >= 0)
 			close(s->err_fd[i]);
 	if (s->channel_fd >= 0)
-		close(s->channel_fd);
+		pvio_closer_close(relay->endpoint.closer, s->channel_fd);
 	vu_wire_fini(&s->wire);
 	free(s);
 	relay->session = NULL;
@@ -156,7 +156,7 @@ static void relay_gone(struct relay *relay)
 	if (relay->session)
 		relay_session_free(relay->session);
 	if (relay->waiting_fd >= 0)
-		close(relay->waiting_fd);
+		pvio_socket_close(relay->endpoint.closer, relay->waiting_fd);
 	relay->waiting_fd = -1;
 	pvio_endpoint_again(&relay->endpoint);
 	relay_stop_if_asked(relay);
@@ -211,7 +211,7 @@ static int relay_session_create(struct relay *relay, int fd)
 	s->channel_fd = -1;
 	for (i = 0; i < BROKER_MAX_RINGS; i++)
 		s->err_fd[i] = -1;
-	vu_wire_init(&s->wire, fd);
+	vu_wire_init(&s->wire, fd, relay->endpoint.closer);
 	rc = pvio_connection_init(
 		&s->connection, &relay_connection_ops, relay->port->name,
 		relay->port->broker->control, &s->wire.stream,
