@@ -494,28 +494,16 @@ static void queue_free(struct bounce_queue *q)
 	shadow_fini(&q->ring);
 }
 
-/*
- * A slot for each of B's, whose ring, if it is packed, may have any size; and as
- * many as a chain may have pieces, since a device may refuse a longer one.
- */
-static uint16_t shadow_size(const struct pvio_vq *vq)
-{
-	uint16_t size = SHADOW_MAX_PIECES;
-
-	while (size < vq->size)
-		size = (uint16_t)(size * 2);
-	return size;
-}
-
 int bounce_queue_start(struct bounce_queue *q, struct pvio_vq *vq)
 {
-	uint64_t ring = shadow_bytes(shadow_size(vq));
+	uint16_t size = shadow_size(vq->size);
+	uint64_t ring = shadow_bytes(size);
 	int rc;
 
 	/* bounce_create_device() has seen to that. */
 	if (ring + ARENA_PAGE_BYTES > q->bytes)
 		return -ENOSPC;
-	rc = shadow_init(&q->ring, shadow_size(vq), q->host, q->gpa);
+	rc = shadow_init(&q->ring, size, q->host, q->gpa);
 	if (rc < 0)
 		return rc;
 	rc = arena_init(&q->arena,

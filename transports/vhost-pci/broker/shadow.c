@@ -44,6 +44,15 @@ static uint64_t shadow_tables(uint16_t size)
 		       sizeof(uint16_t));
 }
 
+uint16_t shadow_size(uint16_t chains)
+{
+	uint16_t size = SHADOW_MAX_PIECES;
+
+	while (size < chains)
+		size = (uint16_t)(size * 2);
+	return size;
+}
+
 uint64_t shadow_bytes(uint16_t size)
 {
 	return page_up(shadow_tables(size) + (uint64_t)size *

@@ -50,6 +50,11 @@ struct shadow {
 	uint16_t next_used, used_seen;
 };
 
+/*
+ * Of a ring with a slot for each of @chains, up to 32768: a power of two, and no
+ * fewer than a chain may have pieces, since a device may refuse a longer one.
+ */
+uint16_t shadow_size(uint16_t chains);
 /* Bytes of a window, whole pages, that a ring of @size takes. */
 uint64_t shadow_bytes(uint16_t size);
 /*
