@@ -328,19 +328,19 @@ int pvio_endpoint_open(struct pvio_endpoint *ep)
 static void endpoint_stop_listening(struct pvio_endpoint *ep)
 {
 	int fd = pvio_listener_fd(ep->listener);
-	int peer;
+	int peer, last = -1;
 
 	shutdown(fd, SHUT_RDWR);
 	peer = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 	if (peer >= 0) {
 		pvio_socket_close(ep->closer, peer);
-		/* There may be more: then not the listener's end is the last. */
-		fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
-		if (fd >= 0)
-			pvio_closer_close(ep->closer, fd);
+		/* There may be more: then the listener's end is not the last. */
+		last = fcntl(fd, F_DUPFD_CLOEXEC, 0);
 	}
 	pvio_listener_close(ep->listener);
 	ep->listener = NULL;
+	if (last >= 0)
+		pvio_closer_close(ep->closer, last);
 }
 
 void pvio_endpoint_close(struct pvio_endpoint *ep)
