@@ -237,6 +237,9 @@ static bool swallow(struct bounce_rig *r, const struct vu_header *header,
 static void expect_anew(void)
 {
 	rig.intercept = NULL;
+	/* Timers that run are not changed by that. */
+	rig.broker.timeout_ms = RIG_PATIENCE_MS;
+	rig.broker.request_timeout_ms = 0;
 	bounce_rig_thaw(&rig);
 	bounce_rig_until(&rig, !bounce_rig_port(&rig)->dev ||
 				       bounce_rig_port(&rig)->is_dying);
