@@ -121,7 +121,7 @@ static inline unsigned int rig_count_fds(void)
 /* What a peer sent is closed in the background: soon there are @nr. */
 static inline void rig_expect_fds(struct rig *rig, unsigned int nr)
 {
-	uint64_t end = pvio_now_ns() + 5000000000ULL;
+	uint64_t end = pvio_now_ns() + 20000000000ULL;
 	unsigned int now;
 
 	while ((now = rig_count_fds()) != nr && pvio_now_ns() < end) {

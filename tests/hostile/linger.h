@@ -20,7 +20,7 @@
 #include <unistd.h>
 
 /* A test that is held up says so early. */
-#define LINGER_TIMEOUT_S 20
+#define LINGER_TIMEOUT_S 60
 
 struct linger_socket {
 	int fd;   /* to be passed, and closed */
@@ -165,7 +165,7 @@ static inline unsigned int linger_closers(void)
 /* Somebody waits in close(), and still does after a while. */
 static inline void linger_expect_waiting(void)
 {
-	uint64_t end = pvio_now_ns() + 5000000000ULL;
+	uint64_t end = pvio_now_ns() + 20000000000ULL;
 
 	while (linger_closers() == 0 && pvio_now_ns() < end)
 		poll(NULL, 0, 1);
@@ -176,7 +176,7 @@ static inline void linger_expect_waiting(void)
 /* Nobody does, soon. */
 static inline void linger_expect_closed(void)
 {
-	uint64_t end = pvio_now_ns() + 5000000000ULL;
+	uint64_t end = pvio_now_ns() + 20000000000ULL;
 
 	while (linger_closers() > 0 && pvio_now_ns() < end)
 		poll(NULL, 0, 1);

@@ -43,7 +43,7 @@ static void setup(void)
 
 static void expect_fds(unsigned int nr)
 {
-	uint64_t end = pvio_now_ns() + 5000000000ULL;
+	uint64_t end = pvio_now_ns() + 20000000000ULL;
 	unsigned int now;
 
 	while ((now = rig_count_fds()) != nr && pvio_now_ns() < end)
@@ -109,7 +109,7 @@ START_TEST(closer_says_when_it_is_full)
 	}
 	ck_assert(pvio_closer_is_full(closer));
 	linger_end(&l);
-	end = pvio_now_ns() + 5000000000ULL;
+	end = pvio_now_ns() + 20000000000ULL;
 	while (pvio_closer_is_full(closer) && pvio_now_ns() < end)
 		poll(NULL, 0, 1);
 	ck_assert(!pvio_closer_is_full(closer));
