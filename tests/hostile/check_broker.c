@@ -47,6 +47,14 @@ static unsigned int count_fds(void)
 	return n;
 }
 
+/* How many there are when nothing is being closed in the background. */
+static unsigned int settled_fds(void)
+{
+	rig_settle(&rig);
+	linger_expect_closed();
+	return count_fds();
+}
+
 /* What a peer sent is closed in the background: soon there are @min to @max. */
 static void expect_fds_of(unsigned int min, unsigned int max)
 {
@@ -381,8 +389,7 @@ START_TEST(x11_both_come_and_go_without_end)
 
 	up();
 	guest_vu_close(&b);
-	rig_settle(&rig);
-	fds = count_fds();
+	fds = settled_fds();
 	for (i = 0; i < 200; i++) {
 		int fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 
@@ -573,8 +580,7 @@ START_TEST(client_that_comes_and_goes_leaks_nothing)
 {
 	unsigned int i, fds;
 
-	rig_settle(&rig);
-	fds = count_fds();
+	fds = settled_fds();
 	for (i = 0; i < 100; i++) {
 		int fd = dial_server();
 
@@ -657,8 +663,7 @@ START_TEST(descriptors_of_every_wrong_kind)
 	fds[4] = epoll_create1(0);
 	fds[5] = socket(AF_UNIX, SOCK_STREAM, 0);
 	fds[6] = open(rig.window, O_PATH);
-	rig_settle(&rig);
-	before = count_fds();
+	before = settled_fds();
 	notes = rig.appliance.nr_notes;
 	for (i = 0; i < pvio_array_size(requests); i++)
 		for (j = 0; j < pvio_array_size(fds); j++) {
@@ -703,8 +708,7 @@ START_TEST(messages_of_every_size_and_count)
 	up();
 	for (nr = 0; nr < 20; nr++)
 		fds[nr] = rig.mem.region[0].fd;
-	rig_settle(&rig);
-	before = count_fds();
+	before = settled_fds();
 	for (request = 0; request < 60; request++)
 		for (size = 0; size < sizeof(bytes); size += size < 64 ? 4 : 67)
 			for (nr = 0; nr < 20; nr += nr < 2 ? 1 : 8) {
