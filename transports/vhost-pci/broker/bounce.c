@@ -22,6 +22,9 @@
  *
  * After timeout_ms, or when another device is offered, requests fail and the
  * device goes: B's VMM is disconnected, and comes back when there is one again.
+ * So it is, too, when the appliance is late with an answer.  It may be B that
+ * keeps it, so nobody else is to notice: READY, LATE_END until it has let go, and
+ * OPEN for another session.
  *
  * The window holds nothing that the next appliance must not see: it is emptied
  * when the one before has gone, before there is a session with the next.

@@ -248,7 +248,7 @@ struct bounce {
 
 /* Do whatever can be done now.  Control; called after anything has changed. */
 void bounce_go_on(struct bounce *b);
-/* The driver has to reset the device, if there is one that is not on its way out. */
+/* The driver has to reset the device, unless that is on its way out. */
 void bounce_break(struct bounce *b, const char *why);
 /* The handshake is over. */
 void bounce_known(struct bounce *b);
