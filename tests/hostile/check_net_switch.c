@@ -120,9 +120,7 @@ START_TEST(guest_without_receive_buffers_loses_frames_and_delays_nobody)
 	for (i = 0; i < 1000; i++)
 		rig_send(&peer, 0, frame, 100);
 	ck_assert_uint_eq(rig_faults(&rig, 0, PVIO_FAULT_DROP), 1000);
-	/* Nothing spins: the worker comes to rest. */
-	rig_step();
-	ck_assert(!pvio_worker_step(rig_worker));
+	rig_expect_rest();
 	ck_assert_int_eq(guest_net_post(rig.net, 0, 10), 0);
 	rig_step();
 	rig_send(&peer, 0, frame, 100);

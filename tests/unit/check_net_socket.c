@@ -327,7 +327,7 @@ START_TEST(stream_peer_that_stops_reading_costs_frames_not_the_queue)
 	}
 	/* It waits for a while, not for ever, and does not spin. */
 	ck_assert_int_eq(guest_net_sent(rig.net, 0, 0), -ETIMEDOUT);
-	ck_assert(!pvio_worker_step(rig_worker));
+	rig_expect_rest();
 	ck_assert_int_eq(guest_net_sent(rig.net, 0, RIG_TIMEOUT_MS), 0);
 	ck_assert_uint_ge(pvio_now_ns() - start, 900000000);
 	dropped = (unsigned int)rig_faults(&rig, 1, PVIO_FAULT_DROP);
@@ -357,8 +357,7 @@ START_TEST(stream_waits_for_receive_buffers)
 		len = encode(got, 100, i);
 		peer_write(got, len);
 	}
-	rig_step();
-	ck_assert(!pvio_worker_step(rig_worker));
+	rig_expect_rest();
 	ck_assert_int_eq(guest_net_post(rig.net, 0, 100), 0);
 	for (i = 0; i < 20; i++) {
 		rig_frame(frame, 100, i);
@@ -507,8 +506,7 @@ START_TEST(dgram_waits_for_receive_buffers)
 		rig_frame(frame, 100, i);
 		peer_write(frame, 100);
 	}
-	rig_step();
-	ck_assert(!pvio_worker_step(rig_worker));
+	rig_expect_rest();
 	ck_assert_int_eq(guest_net_post(rig.net, 0, 100), 0);
 	for (i = 0; i < 8; i++) {
 		rig_frame(frame, 100, i);
