@@ -32,6 +32,7 @@
 #include "config.h"
 #include "listen.h"
 #include "log.h"
+#include "socket.h"
 
 struct pvio_listener {
 	struct sockaddr_un addr;
@@ -215,6 +216,26 @@ int pvio_listener_fd(const struct pvio_listener *l)
 	return l->fd;
 }
 
+/* Nobody comes any more, and who waits goes with what he has sent. */
+static void listen_end(struct pvio_listener *l)
+{
+	struct pvio_closer *closer = NULL;
+	int peer, last;
+
+	shutdown(l->fd, SHUT_RDWR);
+	peer = accept4(l->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	if (peer < 0) {
+		close(l->fd);
+		return;
+	}
+	/* There may be more, and whoever closes the listener closes them. */
+	last = l->fd;
+	(void)pvio_closer_create(&closer);
+	pvio_socket_close(closer, peer);
+	pvio_closer_close(closer, last);
+	pvio_closer_destroy(closer);
+}
+
 void pvio_listener_close(struct pvio_listener *l)
 {
 	struct stat st;
@@ -226,7 +247,7 @@ void pvio_listener_close(struct pvio_listener *l)
 	    st.st_ino == l->ino && st.st_dev == l->dev)
 		unlink(l->addr.sun_path);
 	if (l->fd >= 0)
-		close(l->fd);
+		listen_end(l);
 	if (l->lock_fd >= 0) {
 		if (l->ino != 0)
 			unlink(l->lock_path);

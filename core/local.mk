@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 library_sources += \
 	core/barrier.h \
+	core/closer.c \
+	core/closer.h \
 	core/config-internal.h \
 	core/config-options.c \
 	core/config-scan.c \
@@ -53,6 +55,8 @@ library_sources += \
 	core/queue.h \
 	core/signal.c \
 	core/signal.h \
+	core/socket.c \
+	core/socket.h \
 	core/stats.c \
 	core/stats.h \
 	core/transport.h \

@@ -36,8 +36,6 @@ library_sources += \
 	transports/registers/line.h \
 	transports/registers/registers.c \
 	transports/registers/registers.h \
-	transports/stream/closer.c \
-	transports/stream/closer.h \
 	transports/stream/connection.c \
 	transports/stream/connection.h \
 	transports/stream/endpoint.c \

@@ -324,25 +324,6 @@ int pvio_endpoint_open(struct pvio_endpoint *ep)
 	return 0;
 }
 
-/* Nobody comes any more, and who waits goes with what he has sent. */
-static void endpoint_stop_listening(struct pvio_endpoint *ep)
-{
-	int fd = pvio_listener_fd(ep->listener);
-	int peer, last = -1;
-
-	shutdown(fd, SHUT_RDWR);
-	peer = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-	if (peer >= 0) {
-		pvio_socket_close(ep->closer, peer);
-		/* There may be more: then the listener's end is not the last. */
-		last = fcntl(fd, F_DUPFD_CLOEXEC, 0);
-	}
-	pvio_listener_close(ep->listener);
-	ep->listener = NULL;
-	if (last >= 0)
-		pvio_closer_close(ep->closer, last);
-}
-
 void pvio_endpoint_close(struct pvio_endpoint *ep)
 {
 	ep->is_open = false;
@@ -351,6 +332,6 @@ void pvio_endpoint_close(struct pvio_endpoint *ep)
 	if (ep->retry_event)
 		event_free(ep->retry_event);
 	ep->listen_event = ep->retry_event = NULL;
-	if (ep->listener)
-		endpoint_stop_listening(ep);
+	pvio_listener_close(ep->listener);
+	ep->listener = NULL;
 }

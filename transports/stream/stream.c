@@ -2,15 +2,9 @@
 /*
  * stream.c - messages with file descriptors on a unix stream socket
  *
- * File descriptors arrive with the first byte of a message.  The kernel drops
- * those that a reader has no room for, and glues nothing across them, so each
- * recvmsg here asks for no byte beyond the current message and always brings
- * room for as many as one sendmsg can carry: none is ever lost or leaked
- * unseen, and what arrives in mid-message is recognised.
- *
- * What the kernel drops it closes, in the context of the reader, and so it does
- * with what is unread in a socket that is closed.  As that may take for ever
- * (see closer.h), the end of a socket is to read it empty.
+ * File descriptors arrive with the first byte of a message, and the kernel
+ * glues nothing across them.  So each read here asks for no byte beyond the
+ * current message, and what arrives in mid-message is recognised.
  */
 #include "stream.h"
 
@@ -20,13 +14,6 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
-
-/* The most that Linux passes in one message (SCM_MAX_FD). */
-#define STREAM_SCM_MAX_FDS 253
-
-/* At its end: so often, at most, and so much at once. */
-#define STREAM_DRAIN_READS 64
-#define STREAM_DRAIN_BYTES 16384
 
 struct stream_packet {
 	struct pvio_list node;
@@ -51,17 +38,6 @@ void pvio_stream_close_fds(struct pvio_stream *stream, struct pvio_fds *fds)
 	fds_close(stream->closer, fds);
 }
 
-/*
- * The byte that MSG_OOB sends can have descriptors, too, and is dropped with
- * them by who reads on, but if it is read like the others.
- */
-static void socket_keep_oob(int fd)
-{
-	const int on = 1;
-
-	(void)setsockopt(fd, SOL_SOCKET, SO_OOBINLINE, &on, sizeof(on));
-}
-
 void pvio_stream_init(struct pvio_stream *stream, int fd,
 		      struct pvio_closer *closer)
 {
@@ -70,7 +46,7 @@ void pvio_stream_init(struct pvio_stream *stream, int fd,
 	stream->nr_queued = 0;
 	pvio_list_init(&stream->queue);
 	if (fd >= 0)
-		socket_keep_oob(fd);
+		pvio_socket_keep_oob(fd);
 }
 
 static void packet_free(struct pvio_stream *stream,
@@ -94,117 +70,39 @@ void pvio_stream_fini(struct pvio_stream *stream)
 	stream->fd = -1;
 }
 
-/* Keep the fds of @control, or close those that there is no room for. */
-static unsigned int stream_collect_fds(struct pvio_closer *closer,
-				       struct pvio_fds *fds,
-				       struct msghdr *control)
+/* Add them to @fds, and close those that there is no room for. */
+static void fds_add(struct pvio_fds *fds, const struct pvio_rights *rights,
+		    struct pvio_closer *closer)
 {
-	struct cmsghdr *cmsg;
-	unsigned int seen = 0;
-	size_t i, nr;
-	int fd;
+	unsigned int i;
 
-	for (cmsg = CMSG_FIRSTHDR(control); cmsg;
-	     cmsg = CMSG_NXTHDR(control, cmsg)) {
-		if (cmsg->cmsg_level != SOL_SOCKET ||
-		    cmsg->cmsg_type != SCM_RIGHTS)
-			continue;
-		nr = (cmsg->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-		for (i = 0; i < nr; i++, seen++) {
-			memcpy(&fd, CMSG_DATA(cmsg) + i * sizeof(fd),
-			       sizeof(fd));
-			if (fds->nr < PVIO_STREAM_MAX_FDS) {
-				fds->fd[fds->nr++] = fd;
-			} else {
-				pvio_closer_close(closer, fd);
-				fds->are_lost = true;
-			}
+	for (i = 0; i < rights->nr; i++) {
+		if (fds->nr < PVIO_STREAM_MAX_FDS) {
+			fds->fd[fds->nr++] = rights->fd[i];
+		} else {
+			pvio_closer_close(closer, rights->fd[i]);
+			fds->are_lost = true;
 		}
 	}
-	if (control->msg_flags & MSG_CTRUNC)
-		fds->are_lost = true;
-	return seen;
-}
-
-/* What recvmsg says, or -errno; the fds that came are added to @fds. */
-static ssize_t stream_read(struct pvio_closer *closer, int fd, void *buf,
-			   size_t len, struct pvio_fds *fds,
-			   unsigned int *nr_fds)
-{
-	union {
-		struct cmsghdr align;
-		char space[CMSG_SPACE(STREAM_SCM_MAX_FDS * sizeof(int))];
-	} control;
-	struct iovec iov = { .iov_base = buf, .iov_len = len };
-	struct msghdr mh = {
-		.msg_iov = &iov,
-		.msg_iovlen = 1,
-		.msg_control = control.space,
-		.msg_controllen = sizeof(control.space),
-	};
-	ssize_t n;
-
-	do {
-		n = recvmsg(fd, &mh, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-	} while (n < 0 && errno == EINTR);
-	if (n < 0)
-		return -errno;
-	*nr_fds = stream_collect_fds(closer, fds, &mh);
-	return n;
+	fds->are_lost |= rights->are_lost;
 }
 
 ssize_t pvio_stream_receive(struct pvio_stream *stream, void *buf, size_t len,
 			    struct pvio_fds *fds)
 {
-	struct pvio_fds stray = { .nr = 0 };
-	unsigned int nr_fds;
+	struct pvio_rights rights;
 	ssize_t n;
 
 	if (pvio_closer_is_full(stream->closer))
 		return -EDQUOT;
-	n = stream_read(stream->closer, stream->fd, buf, len,
-			fds ? fds : &stray, &nr_fds);
+	n = pvio_socket_receive(stream->fd, buf, len, &rights);
 	if (n < 0)
 		return n == -EAGAIN ? 0 : n;
-	if (nr_fds > 0 && !fds) {
-		pvio_stream_close_fds(stream, &stray);
+	if (fds)
+		fds_add(fds, &rights, stream->closer);
+	else if (pvio_rights_close(&rights, stream->closer))
 		return -EPROTO;
-	}
 	return n > 0 ? n : -ENOTCONN;
-}
-
-/* Read what is left in it.  True: that was all, and no more can come. */
-static bool socket_drain(struct pvio_closer *closer, int fd)
-{
-	char rubbish[STREAM_DRAIN_BYTES];
-	struct pvio_fds fds = { .nr = 0 };
-	unsigned int i, nr_fds;
-	ssize_t n;
-
-	if (shutdown(fd, SHUT_RDWR) < 0)
-		return false;
-	socket_keep_oob(fd);
-	for (i = 0; i < STREAM_DRAIN_READS; i++) {
-		if (pvio_closer_is_full(closer))
-			return false;
-		n = stream_read(closer, fd, rubbish, sizeof(rubbish), &fds,
-				&nr_fds);
-		/* The peer's end closed: said once, when all is read. */
-		if (n == -ECONNRESET)
-			continue;
-		if (n <= 0)
-			return n == 0;
-		fds_close(closer, &fds);
-	}
-	return false;
-}
-
-void pvio_socket_close(struct pvio_closer *closer, int fd)
-{
-	if (!closer || socket_drain(closer, fd))
-		close(fd);
-	else
-		pvio_closer_close(closer, fd);
 }
 
 /* Send what is left of @packet.  The count, 0 for not now, -errno. */

@@ -9,7 +9,7 @@
 #ifndef PVIO_STREAM_H
 #define PVIO_STREAM_H
 
-#include "closer.h"
+#include "core/socket.h"
 #include "core/util.h"
 
 #include <sys/types.h>
@@ -40,12 +40,6 @@ void pvio_stream_init(struct pvio_stream *stream, int fd,
 void pvio_stream_fini(struct pvio_stream *stream);
 /* Close those of @fds that nobody took, and forget them. */
 void pvio_stream_close_fds(struct pvio_stream *stream, struct pvio_fds *fds);
-
-/*
- * Close a socket that only we have, with what its peer has sent; both of them
- * find it closed from here on.
- */
-void pvio_socket_close(struct pvio_closer *closer, int fd);
 
 /*
  * Receive up to @len bytes of a message to @buf.  Its descriptors travel with

@@ -14,7 +14,7 @@
  * has our end of the socket, too, if it likes, and sets its options and reads
  * from it: whatever we did, the next thing to be read could be a descriptor
  * that the kernel drops in our context, and that does not close (see
- * transports/stream/closer.h).  So the end is seen when something is said, and
+ * core/closer.h).  So the end is seen when something is said, and
  * the socket is closed elsewhere, with what is in it.
  *
  * A queue's worker only sets its ring's flag and posts one task to control;

@@ -14,7 +14,7 @@
  */
 #include "closer.h"
 
-#include "core/util.h"
+#include "util.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -25,8 +25,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* A message, and the ends of sockets, may come when it was just not full. */
-#define CLOSER_MAX_FDS (PVIO_CLOSER_MAX_PENDING + 512)
+#define CLOSER_MAX_FDS (PVIO_CLOSER_MAX_PENDING + PVIO_CLOSER_MAX_AT_ONCE)
 
 struct pvio_closer {
 	pthread_mutex_t lock; /* of all that follows; held for no close() */

@@ -6,13 +6,15 @@
  * last reference.  Then close() takes as long as its sender likes: of a TCP
  * socket with SO_LINGER, for one, until somebody reads what is in it.
  */
-#ifndef PVIO_STREAM_CLOSER_H
-#define PVIO_STREAM_CLOSER_H
+#ifndef PVIO_CORE_CLOSER_H
+#define PVIO_CORE_CLOSER_H
 
 #include <stdbool.h>
 
 /* So many may wait; with more no more are received. */
 #define PVIO_CLOSER_MAX_PENDING 256
+/* So many may come, at most, between two questions whether it is full. */
+#define PVIO_CLOSER_MAX_AT_ONCE 4096
 
 /* One for each place that peers come from: they hold up each other. */
 struct pvio_closer;
