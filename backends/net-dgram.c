@@ -11,8 +11,12 @@
  * the remote path, frames are lost.  A remote that does not read fills its
  * socket and then our buffer, and sending waits - for STALL_MS, then frames are
  * dropped until it reads again.
+ *
+ * A datagram with descriptors is none: those are closed, and nothing is read
+ * while too many have yet to close.
  */
 #include "backends/net.h"
+#include "core/socket.h"
 
 #include <errno.h>
 #include <event2/event.h>
@@ -28,9 +32,14 @@
 #define TX_BATCH 64
 #define TX_BYTES (4 * PVIO_NET_MAX_FRAME)
 #define STALL_MS 1000
+#define HOLD_MS  100
+
+_Static_assert(RX_BATCH *PVIO_RIGHTS_MAX <= PVIO_CLOSER_MAX_AT_ONCE,
+	       "a closer takes what a batch can bring");
 
 struct dgram {
 	int fd;      /* owned */
+	struct pvio_closer *closer; /* owned */
 	char *local; /* owned; the file is removed at the end */
 	struct sockaddr_un remote;
 
@@ -38,6 +47,7 @@ struct dgram {
 	unsigned int rx_next, rx_nr;
 	struct mmsghdr rx_msg[RX_BATCH];
 	struct iovec rx_iov[RX_BATCH];
+	union pvio_rights_room rx_rights[RX_BATCH];
 	/* One byte more than a frame: what fills it was too long. */
 	uint8_t rx_data[RX_BATCH][PVIO_NET_MAX_FRAME + 1];
 
@@ -52,7 +62,9 @@ struct dgram {
 	struct pvio_net_rx *out;
 	struct event *readable; /* owned */
 	struct event *writable; /* owned */
+	struct event *timer;    /* owned; while held */
 	bool starved;           /* frames wait for rx_ready() */
+	bool held;              /* nothing is read: the closer is full */
 	bool full;              /* the model waits for pvio_net_tx_ready() */
 	uint64_t stalled_ns;    /* since when the remote takes nothing; or 0 */
 };
@@ -94,29 +106,85 @@ static bool dgram_drain(struct dgram *d)
 	return true;
 }
 
+/* What its peers sent takes long to close: that is theirs to wait for. */
+static void dgram_hold(struct dgram *d)
+{
+	static const struct timeval tv = { 0, HOLD_MS * 1000 };
+
+	d->held = pvio_closer_is_full(d->closer);
+	if (d->held)
+		event_add(d->timer, &tv);
+}
+
+/* What came with one of the batch makes it no frame. */
+static void dgram_close_rights(struct dgram *d)
+{
+	struct pvio_rights rights;
+	bool any = false;
+	unsigned int i;
+
+	for (i = 0; i < d->rx_nr; i++) {
+		if (likely(d->rx_msg[i].msg_hdr.msg_controllen == 0))
+			continue;
+		pvio_rights_take(&rights, &d->rx_msg[i].msg_hdr);
+		if (!pvio_rights_close(&rights, d->closer))
+			continue;
+		d->rx_msg[i].msg_len = 0;
+		any = true;
+	}
+	if (any)
+		dgram_hold(d);
+}
+
+/* The next batch.  False: there is none, or it is not for now. */
+static bool dgram_receive(struct dgram *d)
+{
+	unsigned int i;
+	int n;
+
+	if (unlikely(d->held)) {
+		event_del(d->readable);
+		return false;
+	}
+	for (i = 0; i < RX_BATCH; i++)
+		d->rx_msg[i].msg_hdr.msg_controllen = sizeof(d->rx_rights[i]);
+	n = recvmmsg(d->fd, d->rx_msg, RX_BATCH,
+		     MSG_DONTWAIT | MSG_CMSG_CLOEXEC, NULL);
+	d->rx_next = 0;
+	d->rx_nr = n > 0 ? (unsigned int)n : 0;
+	dgram_close_rights(d);
+	return n > 0;
+}
+
 static void dgram_on_readable(evutil_socket_t fd, short what, void *arg)
 {
 	struct dgram *d = arg;
-	unsigned int turns;
-	int n;
+	unsigned int turns = RX_TURNS;
 
+	(void)fd;
 	(void)what;
-	for (turns = RX_TURNS; turns > 0; turns--) {
-		if (!dgram_drain(d)) {
-			d->starved = true;
-			event_del(d->readable);
+	while (dgram_drain(d))
+		if (turns-- == 0 || !dgram_receive(d))
 			return;
-		}
-		n = recvmmsg(fd, d->rx_msg, RX_BATCH, MSG_DONTWAIT, NULL);
-		if (n <= 0)
-			return;
-		d->rx_next = 0;
-		d->rx_nr = (unsigned int)n;
-	}
-	if (!dgram_drain(d)) {
-		d->starved = true;
-		event_del(d->readable);
-	}
+	d->starved = true;
+	event_del(d->readable);
+}
+
+static void dgram_read_again(struct dgram *d)
+{
+	event_add(d->readable, NULL);
+	dgram_on_readable(d->fd, EV_READ, d);
+}
+
+static void dgram_on_timer(evutil_socket_t fd, short what, void *arg)
+{
+	struct dgram *d = arg;
+
+	(void)fd;
+	(void)what;
+	dgram_hold(d);
+	if (!d->held && !d->starved)
+		dgram_read_again(d);
 }
 
 static void dgram_rx_ready(void *p)
@@ -126,8 +194,7 @@ static void dgram_rx_ready(void *p)
 	if (!d->starved)
 		return;
 	d->starved = false;
-	event_add(d->readable, NULL);
-	dgram_on_readable(d->fd, EV_READ, d);
+	dgram_read_again(d);
 }
 
 /* --- to the remote ------------------------------------------------------- */
@@ -231,9 +298,10 @@ static void dgram_close(void *backend)
 	struct dgram *d = backend;
 
 	if (d->fd >= 0)
-		close(d->fd);
+		pvio_socket_close(d->closer, d->fd);
 	if (d->local)
 		unlink(d->local);
+	pvio_closer_destroy(d->closer);
 	free(d->local);
 	free(d);
 }
@@ -293,6 +361,9 @@ static int dgram_open(const char *device, struct pvio_config *cfg,
 	if (!d)
 		return -ENOMEM;
 	d->fd = -1;
+	rc = pvio_closer_create(&d->closer);
+	if (rc < 0)
+		goto close_dgram;
 	rc = pvio_config_string(cfg, "local", &local);
 	if (rc < 0)
 		goto close_dgram;
@@ -318,6 +389,7 @@ static int dgram_open(const char *device, struct pvio_config *cfg,
 		d->rx_iov[i].iov_len = sizeof(d->rx_data[i]);
 		d->rx_msg[i].msg_hdr.msg_iov = &d->rx_iov[i];
 		d->rx_msg[i].msg_hdr.msg_iovlen = 1;
+		d->rx_msg[i].msg_hdr.msg_control = d->rx_rights[i].space;
 	}
 	*info = (struct pvio_net_info){
 		.max_pairs = 1,
@@ -339,7 +411,9 @@ static void dgram_stop_port(void *p)
 		event_free(d->readable);
 	if (d->writable)
 		event_free(d->writable);
-	d->readable = d->writable = NULL;
+	if (d->timer)
+		event_free(d->timer);
+	d->readable = d->writable = d->timer = NULL;
 	d->out = NULL;
 }
 
@@ -358,10 +432,13 @@ static int dgram_start_port(void *backend, unsigned int pair,
 	d->readable = event_new(base, d->fd, EV_READ | EV_PERSIST,
 				dgram_on_readable, d);
 	d->writable = event_new(base, d->fd, EV_WRITE, dgram_on_writable, d);
-	if (!d->readable || !d->writable || event_add(d->readable, NULL) < 0) {
+	d->timer = evtimer_new(base, dgram_on_timer, d);
+	if (!d->readable || !d->writable || !d->timer ||
+	    event_add(d->readable, NULL) < 0) {
 		dgram_stop_port(d);
 		return -ENOMEM;
 	}
+	dgram_hold(d);
 	*port = d;
 	return 0;
 }

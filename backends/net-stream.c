@@ -16,11 +16,14 @@
  *	closed -- connect or accept --> open -- error, end, bad length --> closed
  *
  * A client tries again every reconnect_ms.  A server takes one peer at a time.
+ * Who sends a descriptor is closed, and no peer is let in while those that came
+ * have yet to close.
  * The guest's link is up while the connection is open.  The connection belongs
  * to the backend and stays over a reset of the guest.
  */
 #include "backends/net.h"
 #include "core/listen.h"
+#include "core/socket.h"
 
 #include <errno.h>
 #include <event2/event.h>
@@ -35,6 +38,7 @@
 #define BUFFER_BYTES (4 * (PVIO_NET_MAX_FRAME + LENGTH_BYTES))
 #define RX_BUDGET    (4 * BUFFER_BYTES) /* bytes a turn */
 #define STALL_MS     1000
+#define HOLD_MS      100
 
 /* Bytes on their way: [start, end) of data. */
 struct buffer {
@@ -48,6 +52,7 @@ struct stream {
 	struct pvio_listener *listener; /* owned; NULL: client */
 	unsigned int reconnect_ms;
 	int fd; /* owned; -1: closed */
+	struct pvio_closer *closer; /* owned */
 	struct pvio_log_limit limit;
 	struct buffer rx, tx;
 
@@ -57,7 +62,7 @@ struct stream {
 	struct event *readable;   /* owned; of fd */
 	struct event *writable;   /* owned; of fd */
 	struct event *acceptable; /* owned; of the listener */
-	struct event *timer;      /* owned; reconnect */
+	struct event *timer;      /* owned; look for a peer again */
 	bool starved;             /* frames wait for rx_ready() */
 	bool full;                /* the model waits for pvio_net_tx_ready() */
 	uint64_t stalled_ns;      /* since when the peer takes nothing; or 0 */
@@ -82,6 +87,7 @@ static int stream_connect(struct stream *s)
 		close(fd);
 		return rc;
 	}
+	pvio_socket_keep_oob(fd);
 	s->fd = fd;
 	return 0;
 }
@@ -107,15 +113,19 @@ static void stream_unwatch(struct stream *s)
 	s->readable = s->writable = NULL;
 }
 
+static void stream_set_timer(struct stream *s, unsigned int ms)
+{
+	const struct timeval tv = { ms / 1000, ms % 1000 * 1000 };
+
+	event_add(s->timer, &tv);
+}
+
 static void stream_wait_for_peer(struct stream *s)
 {
-	struct timeval tv = { s->reconnect_ms / 1000,
-			      s->reconnect_ms % 1000 * 1000 };
-
 	if (s->listener)
 		event_add(s->acceptable, NULL);
 	else if (s->reconnect_ms > 0)
-		event_add(s->timer, &tv);
+		stream_set_timer(s, s->reconnect_ms);
 }
 
 static void stream_close(struct stream *s, const char *why)
@@ -123,7 +133,7 @@ static void stream_close(struct stream *s, const char *why)
 	pvio_log_limited(&s->limit, PVIO_LOG_INFO, "%s: %s: %s", s->device,
 			 s->path, why);
 	stream_unwatch(s);
-	close(s->fd);
+	pvio_socket_close(s->closer, s->fd);
 	s->fd = -1;
 	s->rx.start = s->rx.end = s->tx.start = s->tx.end = 0;
 	s->stalled_ns = 0;
@@ -152,7 +162,9 @@ static void stream_on_timer(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
-	if (stream_connect(s) == 0)
+	if (s->listener || pvio_closer_is_full(s->closer))
+		stream_wait_for_peer(s);
+	else if (stream_connect(s) == 0)
 		stream_opened(s);
 	else
 		stream_wait_for_peer(s);
@@ -161,13 +173,20 @@ static void stream_on_timer(evutil_socket_t fd, short what, void *arg)
 static void stream_on_acceptable(evutil_socket_t fd, short what, void *arg)
 {
 	struct stream *s = arg;
-	int peer = accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	int peer;
 
 	(void)what;
+	if (pvio_closer_is_full(s->closer)) {
+		event_del(s->acceptable);
+		stream_set_timer(s, HOLD_MS);
+		return;
+	}
+	peer = accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 	if (peer < 0)
 		return;
 	/* One peer at a time: the next is taken when this one is gone. */
 	event_del(s->acceptable);
+	pvio_socket_keep_oob(peer);
 	s->fd = peer;
 	stream_opened(s);
 }
@@ -232,6 +251,7 @@ static void stream_on_readable(evutil_socket_t fd, short what, void *arg)
 	struct stream *s = arg;
 	struct buffer *b = &s->rx;
 	size_t budget = RX_BUDGET;
+	struct pvio_rights rights;
 	ssize_t n;
 
 	(void)what;
@@ -247,14 +267,19 @@ static void stream_on_readable(evutil_socket_t fd, short what, void *arg)
 		/* After parse there is room: no frame fills the buffer. */
 		if (budget == 0)
 			return;
-		n = read(fd, b->data + b->end,
-			 pvio_min(budget, sizeof(b->data) - b->end));
-		if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		n = pvio_socket_receive(
+			fd, b->data + b->end,
+			pvio_min(budget, sizeof(b->data) - b->end), &rights);
+		if (n == -EAGAIN)
 			return;
+		if (pvio_rights_close(&rights, s->closer)) {
+			stream_close(s, "the peer sent descriptors");
+			return;
+		}
 		if (n <= 0) {
 			stream_close(s, n == 0 ? "the peer closed the "
 						 "connection"
-					       : strerror(errno));
+					       : strerror((int)-n));
 			return;
 		}
 		b->end += (size_t)n;
@@ -376,7 +401,8 @@ static void stream_backend_close(void *backend)
 
 	pvio_listener_close(s->listener);
 	if (s->fd >= 0)
-		close(s->fd);
+		pvio_socket_close(s->closer, s->fd);
+	pvio_closer_destroy(s->closer);
 	free(s->path);
 	free(s->device);
 	free(s);
@@ -415,8 +441,8 @@ static int stream_open(const char *device, struct pvio_config *cfg,
 	s->reconnect_ms = (unsigned int)reconnect_ms;
 	s->device = strdup(device);
 	s->path = strdup(path);
-	rc = -ENOMEM;
-	if (!s->device || !s->path)
+	rc = s->device && s->path ? pvio_closer_create(&s->closer) : -ENOMEM;
+	if (rc < 0)
 		goto close_stream;
 	if (pvio_config_is_trial(cfg)) {
 		rc = 0;

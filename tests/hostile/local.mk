@@ -141,6 +141,12 @@ tests_hostile_check_net_control_CPPFLAGS = $(test_cppflags)
 tests_hostile_check_net_control_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_hostile_check_net_control_LDADD = $(test_libs)
 
+check_PROGRAMS += tests/hostile/check_net_socket
+TESTS += tests/hostile/check_net_socket
+tests_hostile_check_net_socket_CPPFLAGS = $(test_cppflags)
+tests_hostile_check_net_socket_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_hostile_check_net_socket_LDADD = $(test_libs)
+
 check_PROGRAMS += tests/hostile/check_net_switch
 TESTS += tests/hostile/check_net_switch
 tests_hostile_check_net_switch_CPPFLAGS = $(test_cppflags)
