@@ -3,6 +3,8 @@ sbin_PROGRAMS += pviod pvio-block pvio-net
 bin_PROGRAMS += pvioctl
 
 common_sources = \
+	tools/common/limits.c \
+	tools/common/limits.h \
 	tools/common/stderr-log.c \
 	tools/common/stderr-log.h \
 	tools/common/systemd.c \

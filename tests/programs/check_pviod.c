@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -81,6 +82,23 @@ START_TEST(each_guest_has_a_process)
 	ck_assert_int_ne(vm1, vm2);
 	ck_assert_int_ne(vm1, rig.pid);
 	ck_assert_int_ne(vm2, rig.pid);
+}
+END_TEST
+
+/* Peers can make a process have many for a moment. */
+START_TEST(processes_may_have_as_many_descriptors_as_allowed)
+{
+	struct rlimit before, low, vm1;
+
+	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &before), 0);
+	low = before;
+	low.rlim_cur = 256;
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &low), 0);
+	rig_run_pviod(&rig, TWO_GUESTS);
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &before), 0);
+	ck_assert_int_eq(
+		prlimit(rig_pid_of(&rig, "vm1"), RLIMIT_NOFILE, NULL, &vm1), 0);
+	ck_assert_uint_eq(vm1.rlim_cur, before.rlim_max);
 }
 END_TEST
 
@@ -598,6 +616,7 @@ START_TEST(vfio_user_connection_is_in_the_stats)
 END_TEST
 
 CHECK_MAIN("pviod", setup, teardown, each_guest_has_a_process,
+	   processes_may_have_as_many_descriptors_as_allowed,
 	   killed_process_is_restarted_and_the_other_is_left_alone,
 	   restarts_are_counted, daemon_starts_after_one_that_was_killed,
 	   second_daemon_does_not_take_the_sockets_of_the_first,

@@ -23,6 +23,7 @@
 #include "backend-program.h"
 #include "core/eventfd.h"
 #include "core/log.h"
+#include "limits.h"
 #include "stderr-log.h"
 #include "systemd.h"
 
@@ -359,6 +360,7 @@ int backend_program_main(const struct backend_program *program, int argc,
 		return rc;
 	signal(SIGPIPE, SIG_IGN);
 	stderr_log_start(program->name, run.verbosity);
+	limits_raise();
 	if (backend_program_find_socket(&run) < 0)
 		return EXIT_FAILURE;
 	text = backend_program_text(&run);

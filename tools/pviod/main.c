@@ -28,6 +28,7 @@
 #include "core/log.h"
 #include "core/plugin.h"
 #include "serve.h"
+#include "tools/common/limits.h"
 #include "tools/common/stderr-log.h"
 #include "tools/common/systemd.h"
 
@@ -197,6 +198,7 @@ int main(int argc, char **argv)
 		return rc;
 	signal(SIGPIPE, SIG_IGN);
 	stderr_log_start("pviod", o.verbosity);
+	limits_raise();
 
 	rc = plan_load(o.path, &plan);
 	if (rc < 0)
