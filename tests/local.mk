@@ -13,6 +13,7 @@ EXTRA_DIST += \
 	tests/hostile/net-hostile.h \
 	tests/hostile/vfio-user-hostile.h \
 	tests/hostile/vhost-user-hostile.h \
+	tests/little-card.h \
 	tests/lsan.supp \
 	tests/net-rig.h \
 	tests/kill-disk.h \

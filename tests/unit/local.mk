@@ -217,6 +217,12 @@ tests_unit_check_pci_card_CPPFLAGS = $(test_cppflags)
 tests_unit_check_pci_card_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_check_pci_card_LDADD = $(test_libs)
 
+check_PROGRAMS += tests/unit/check_pci_server
+TESTS += tests/unit/check_pci_server
+tests_unit_check_pci_server_CPPFLAGS = $(test_cppflags)
+tests_unit_check_pci_server_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_check_pci_server_LDADD = $(test_libs)
+
 check_PROGRAMS += tests/unit/check_broker_vfio_user
 TESTS += tests/unit/check_broker_vfio_user
 tests_unit_check_broker_vfio_user_CPPFLAGS = $(test_cppflags)
