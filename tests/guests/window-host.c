@@ -78,6 +78,12 @@ void broker_appliance_left(struct broker *b)
 	say_stats("left");
 }
 
+bool broker_is_clean(const struct broker *b)
+{
+	(void)b;
+	return true;
+}
+
 /* Whatever is wrong leaves the guest without an answer. */
 static void on_call(evutil_socket_t fd, short what, void *arg)
 {

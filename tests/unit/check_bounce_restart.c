@@ -206,6 +206,35 @@ START_TEST(appliance_dies_at_every_message)
 }
 END_TEST
 
+/* X10: what B wrote, and read, is not for the next one. */
+START_TEST(share_is_dirty_until_it_is_empty)
+{
+	const struct broker_port *port;
+	const uint8_t *share;
+	struct disk_request req;
+	uint64_t i, before = 0;
+
+	disk_up(0, false, SHARE_BYTES);
+	port = rig.port;
+	share = rig.broker.memory.host + port->share_offset;
+	disk_make(&rig, &req);
+	fill(req.data, 4096, 1);
+	ck_assert_uint_eq(disk_do(&rig, 0, &req, VIRTIO_BLK_T_OUT, 0, 4096, 1),
+			  VIRTIO_BLK_S_OK);
+	for (i = 0; i < port->share_bytes; i++)
+		before += share[i] != 0;
+	ck_assert_uint_gt(before, 4000);
+	ck_assert(!port->ops->is_dirty(port));
+	bounce_rig_vanish(&rig);
+	/* A worker has it still. */
+	ck_assert(port->ops->is_dirty(port));
+	bounce_rig_until(&rig, !port->ops->is_dirty(port));
+	for (i = 0; i < port->share_bytes; i++)
+		ck_assert_uint_eq(share[i], 0);
+	bounce_rig_fini(&rig);
+}
+END_TEST
+
 static Suite *bounce_suite(void)
 {
 	Suite *suite = suite_create("bounce, restarts");
@@ -223,6 +252,7 @@ static Suite *bounce_suite(void)
 	tcase_add_loop_test(tcase, front_end_comes_while_the_appliance_is_away,
 			    0, NR_RINGS);
 	tcase_add_test(tcase, appliance_dies_at_every_message);
+	tcase_add_test(tcase, share_is_dirty_until_it_is_empty);
 	suite_add_tcase(suite, tcase);
 	return suite;
 }

@@ -7,8 +7,10 @@
 #include <endian.h>
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 /* --- who comes and goes --------------------------------------------------- */
@@ -92,6 +94,55 @@ START_TEST(vmm_that_goes_takes_the_appliance_with_it)
 		ck_assert_int_eq(rig_stat(&rig, 0, "appliance"), 0);
 		rig_disconnect(&rig);
 	}
+}
+END_TEST
+
+static bool is_dirty;
+
+static bool says_dirty(const struct broker_port *port)
+{
+	(void)port;
+	return is_dirty;
+}
+
+static int dial_server(void)
+{
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	strncpy(addr.sun_path, rig.a, sizeof(addr.sun_path) - 1);
+	ck_assert_int_eq(connect(fd, (void *)&addr, sizeof(addr)), 0);
+	return fd;
+}
+
+/* X10: also one that comes as the one before goes. */
+START_TEST(next_vmm_waits_for_a_clean_window)
+{
+	struct broker_port *port = &rig.broker->port[1];
+	static struct broker_port_ops ops;
+	uint64_t end, word;
+	int first, second;
+
+	ops = *port->ops;
+	ops.is_dirty = says_dirty;
+	port->ops = &ops;
+	is_dirty = false;
+	first = dial_server();
+	rig_settle(&rig);
+	ck_assert_int_eq(recv(first, &word, sizeof(word), 0), sizeof(word));
+	is_dirty = true;
+	close(first);
+	second = dial_server();
+	end = pvio_now_ns() + 300000000;
+	while (pvio_now_ns() < end) {
+		pvio_worker_wait(rig.worker, 10);
+		ck_assert_int_eq(recv(second, &word, sizeof(word), 0), -1);
+	}
+	ck_assert_int_eq(errno, EAGAIN);
+	is_dirty = false;
+	while (recv(second, &word, sizeof(word), 0) < 0)
+		pvio_worker_wait(rig.worker, 10);
+	close(second);
 }
 END_TEST
 
@@ -299,6 +350,7 @@ CHECK_MAIN("broker", setup, teardown,
 	   front_end_that_leaves_ends_its_session_first,
 	   appliance_that_begins_anew_closes_and_opens,
 	   vmm_that_goes_takes_the_appliance_with_it,
+	   next_vmm_waits_for_a_clean_window,
 	   silent_appliance_counts_as_gone_until_it_beats, broker_beats,
 	   session_the_appliance_gives_up_closes_the_connection,
 	   either_may_go_at_every_step,

@@ -58,6 +58,14 @@ void broker_appliance_left(struct broker *b)
 	ck_assert_int_eq(came, left);
 }
 
+static bool is_clean;
+
+bool broker_is_clean(const struct broker *b)
+{
+	ck_assert_ptr_eq(b, &broker);
+	return is_clean;
+}
+
 /* --- the rig ---------------------------------------------------------------- */
 
 static int event_fd(void)
@@ -136,6 +144,7 @@ static void setup(void)
 		      broker.memory.fd, 0);
 	ck_assert(memory != MAP_FAILED);
 	came = left = 0;
+	is_clean = true;
 	client.fd = -1;
 	for (i = 0; i < NR_VECTORS; i++)
 		irq[i] = event_fd();
@@ -524,6 +533,35 @@ START_TEST(who_comes_next_finds_nothing_of_who_left)
 }
 END_TEST
 
+static bool has_client(void)
+{
+	char members[1024];
+
+	ops->describe(carrier, members, sizeof(members));
+	return strstr(members, "\"connected\": true");
+}
+
+/* X10 */
+START_TEST(who_comes_next_waits_for_a_clean_window)
+{
+	uint64_t end;
+
+	begin();
+	ck_assert(has_client());
+	is_clean = false;
+	guest_vfu_close(&client);
+	ck_assert_int_eq(guest_vfu_connect(&client, path, worker), 0);
+	end = pvio_now_ns() + 300000000;
+	while (pvio_now_ns() < end) {
+		pvio_worker_wait(worker, 10);
+		ck_assert(!has_client());
+	}
+	is_clean = true;
+	ck_assert_int_eq(guest_vfu_version(&client, NULL), 0);
+	ck_assert_int_eq(came, 2);
+}
+END_TEST
+
 START_TEST(stop_lets_the_client_go_and_another_start_takes_one)
 {
 	begin();
@@ -739,6 +777,7 @@ CHECK_MAIN("carrier-vfio-user", setup, teardown,
 	   call_has_one_number_whatever_its_eventfd,
 	   signals_are_set_up_only_while_somebody_is_there,
 	   who_comes_next_finds_nothing_of_who_left,
+	   who_comes_next_waits_for_a_clean_window,
 	   stop_lets_the_client_go_and_another_start_takes_one,
 	   machine_that_is_reset_is_another_appliance,
 	   function_that_is_reset_has_another_appliance,

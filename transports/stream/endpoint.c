@@ -28,7 +28,7 @@
 /* After accept() failed for want of descriptors or memory. */
 #define ACCEPT_RETRY_MS       200
 /* While what earlier peers sent is not closed. */
-#define CLOSER_RETRY_MS       100
+#define HOLD_RETRY_MS         100
 #define ENDPOINT_RECONNECT_MS 1000
 /* The longest pause of a client, in units of reconnect_ms. */
 #define CONNECT_BACKOFF_MAX   16
@@ -150,20 +150,23 @@ static void endpoint_retry_in(struct pvio_endpoint *ep, uint64_t ms)
 	event_add(ep->retry_event, &tv);
 }
 
-/* What its peers sent takes long to close: that is theirs to wait for. */
+/*
+ * Nobody is let in for the moment: whom it serves says so, or what its peers
+ * sent takes long to close, which is theirs to wait for.
+ */
 static bool endpoint_hold(struct pvio_endpoint *ep)
 {
 	bool was_held = ep->is_held;
 
 	ep->is_held = pvio_closer_is_full(ep->closer);
-	if (!ep->is_held)
+	if (!ep->is_held && (!ep->may_serve || ep->may_serve(ep->arg)))
 		return false;
-	if (!was_held)
+	if (ep->is_held && !was_held)
 		pvio_log_limited(&ep->log_limit, PVIO_LOG_WARNING,
 				 "%s: %s: nobody is let in until the "
 				 "descriptors that came have closed",
 				 ep->name, ep->protocol);
-	endpoint_retry_in(ep, CLOSER_RETRY_MS);
+	endpoint_retry_in(ep, HOLD_RETRY_MS);
 	return true;
 }
 

@@ -21,6 +21,8 @@ struct pvio_endpoint {
 	/* Serve the peer at @fd.  Takes @fd, also on failure. */
 	int (*serve)(void *arg, int fd);
 	void *arg;
+	/* May a peer come in?  Asked again soon if not.  NULL: always. */
+	bool (*may_serve)(void *arg);
 	struct pvio_log_limit log_limit;
 	struct pvio_closer *closer; /* owned: for what its peers send */
 

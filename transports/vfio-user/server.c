@@ -121,10 +121,19 @@ int vfu_start(struct vfu *vfu)
 	return pvio_endpoint_open(&vfu->endpoint);
 }
 
-void vfu_watch_clients(struct vfu *vfu, vfu_client_fn *fn, void *arg)
+static bool vfu_may_serve(void *arg)
 {
-	vfu->client_fn = fn;
+	const struct vfu *vfu = arg;
+
+	return vfu->client_ops->may_come(vfu->client_arg);
+}
+
+void vfu_watch_clients(struct vfu *vfu, const struct vfu_client_ops *ops,
+		       void *arg)
+{
+	vfu->client_ops = ops;
 	vfu->client_arg = arg;
+	vfu->endpoint.may_serve = vfu_may_serve;
 }
 
 static void vfu_tell_client(struct vfu *vfu, bool is_there)
@@ -132,8 +141,8 @@ static void vfu_tell_client(struct vfu *vfu, bool is_there)
 	if (is_there == vfu->is_client_there)
 		return;
 	vfu->is_client_there = is_there;
-	if (vfu->client_fn)
-		vfu->client_fn(vfu->client_arg, is_there);
+	if (vfu->client_ops)
+		vfu->client_ops->client(vfu->client_arg, is_there);
 }
 
 void vfu_session_came(struct vfu *vfu)

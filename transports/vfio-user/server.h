@@ -29,12 +29,19 @@ void vfu_destroy(struct vfu *vfu);
 /* Does nobody listen to the card's doorbells?  Then it is told to look. */
 bool vfu_is_polled(const struct vfu *vfu);
 
-/*
- * @fn is told when a client has agreed on a version, and when it is gone: then
- * it has no eventfds any more, nor memory.  To be set before there are clients.
- */
-typedef void vfu_client_fn(void *arg, bool is_there);
-void vfu_watch_clients(struct vfu *vfu, vfu_client_fn *fn, void *arg);
+struct vfu_client_ops {
+	/*
+	 * A client has agreed on a version, or it is gone: then it has no
+	 * eventfds any more, nor memory.
+	 */
+	void (*client)(void *arg, bool is_there);
+	/* May one come?  Asked again soon if not. */
+	bool (*may_come)(void *arg);
+};
+
+/* To be set before there are clients. */
+void vfu_watch_clients(struct vfu *vfu, const struct vfu_client_ops *ops,
+		       void *arg);
 
 /* Take clients, one at a time.  -errno. */
 int vfu_start(struct vfu *vfu);

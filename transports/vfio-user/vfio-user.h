@@ -133,9 +133,9 @@ struct vfu {
 	int other_fd[2];    /* ERR, REQ: owned, or -1; written on request */
 
 	struct vfu_session *session; /* owned; NULL: nobody connected */
-	vfu_client_fn *client_fn;    /* or NULL */
+	const struct vfu_client_ops *client_ops; /* or NULL */
 	void *client_arg;
-	bool is_client_there; /* as client_fn was told */
+	bool is_client_there; /* as client_ops were told */
 	uint64_t sessions, messages, refused;
 
 	pvio_done_fn *stop_done; /* somebody waits in stop */

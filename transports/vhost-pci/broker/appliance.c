@@ -604,3 +604,16 @@ void broker_appliance_left(struct broker *broker)
 	broker_begin_anew(broker, 0);
 	broker_forget_appliance(broker);
 }
+
+bool broker_is_clean(const struct broker *broker)
+{
+	unsigned int i;
+
+	for (i = 0; i < broker->nr_ports; i++) {
+		const struct broker_port *port = &broker->port[i];
+
+		if (port->ops->is_dirty && port->ops->is_dirty(port))
+			return false;
+	}
+	return true;
+}

@@ -27,7 +27,7 @@
  * OPEN for another session.
  *
  * The window holds nothing that the next appliance must not see: it is emptied
- * when the one before has gone, before there is a session with the next.
+ * when the one before has gone, before another is let in.
  */
 #include "bounce.h"
 
@@ -421,6 +421,13 @@ static void answer_is_late(evutil_socket_t fd, short what, void *arg)
 	}
 }
 
+static bool bounce_is_dirty(const struct broker_port *port)
+{
+	const struct bounce *b = port->state;
+
+	return b->is_dirty;
+}
+
 static void bounce_describe(struct broker_port *port, char *text, size_t size)
 {
 	static const char *const phases[] = {
@@ -560,5 +567,6 @@ const struct broker_port_ops broker_bounce_ops = {
 	.served = bounce_served,
 	.ended = bounce_ended,
 	.frame = bounce_frame,
+	.is_dirty = bounce_is_dirty,
 	.describe = bounce_describe,
 };

@@ -75,6 +75,8 @@ struct broker_port_ops {
 	/* A frame of the session, of either kind.  @payload: until we return. */
 	void (*frame)(struct broker_port *port,
 		      const struct window_frame *frame, const void *payload);
+	/* Its share of the window is yet to be emptied.  NULL: it has none. */
+	bool (*is_dirty)(const struct broker_port *port);
 	/* Facts for the stats, as JSON members. */
 	void (*describe)(struct broker_port *port, char *text, size_t size);
 };

@@ -73,5 +73,7 @@ extern const struct carrier_ops carrier_ivshmem_ops, carrier_vfio_user_ops;
 void broker_appliance_came(struct broker *broker);
 /* It is gone, and nothing that was set up for it counts any more. */
 void broker_appliance_left(struct broker *broker);
+/* Is there nothing in the window that the next must not see?  Soon, if not. */
+bool broker_is_clean(const struct broker *broker);
 
 #endif

@@ -242,15 +242,22 @@ static int ivshmem_begin(struct carrier *c, int fd)
 	return 0;
 }
 
+static bool ivshmem_may_serve(void *arg)
+{
+	struct carrier *c = arg;
+
+	/* It may have left, and come again, before we look. */
+	if (c->has_client && ivshmem_is_hung_up(c->stream.fd))
+		ivshmem_gone(c);
+	return c->has_client || broker_is_clean(c->broker);
+}
+
 /* A second one would wait for ever for what we have to say: let it know. */
 static int ivshmem_serve(void *arg, int fd)
 {
 	struct carrier *c = arg;
 	int rc = 0;
 
-	/* It may have left, and come again, before we look. */
-	if (c->has_client && ivshmem_is_hung_up(c->stream.fd))
-		ivshmem_gone(c);
 	if (c->has_client) {
 		c->refused++;
 		pvio_log_limited(&c->broker->log_limit, PVIO_LOG_WARNING,
@@ -302,6 +309,7 @@ static int ivshmem_create(struct broker *broker, struct pvio_config *cfg,
 	}
 	pvio_endpoint_init(&c->endpoint, broker->name, broker->control,
 			   "ivshmem", ivshmem_serve, c);
+	c->endpoint.may_serve = ivshmem_may_serve;
 	rc = pvio_endpoint_read_config(&c->endpoint, cfg);
 	if (rc == 0)
 		rc = pvio_config_uint_opt(cfg, "vectors", 2,

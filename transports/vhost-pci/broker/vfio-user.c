@@ -259,6 +259,18 @@ static void carrier_client(void *arg, bool is_there)
 	broker_appliance_left(c->broker);
 }
 
+static bool carrier_may_come(void *arg)
+{
+	const struct carrier *c = arg;
+
+	return broker_is_clean(c->broker);
+}
+
+static const struct vfu_client_ops client_ops = {
+	.client = carrier_client,
+	.may_come = carrier_may_come,
+};
+
 /* --- the card --------------------------------------------------------------- */
 
 static void card_read(struct pvio_pci *pci, uint64_t offset, void *buf,
@@ -416,7 +428,7 @@ static int carrier_create(struct broker *broker, struct pvio_config *cfg,
 	rc = vfu_create(&c->pci, cfg, &c->vfu);
 	if (rc < 0)
 		goto fini_pci;
-	vfu_watch_clients(c->vfu, carrier_client, c);
+	vfu_watch_clients(c->vfu, &client_ops, c);
 	*carrier = c;
 	return 0;
 
