@@ -138,12 +138,12 @@ static void client_readable(evutil_socket_t sock, short what, void *arg)
 	client_message(a, (int64_t)le64toh(value), fd);
 }
 
-static int client_dial(const char *path)
+int rig_dial_server(const struct broker_rig *rig)
 {
 	struct sockaddr_un addr = { .sun_family = AF_UNIX };
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
-	strncpy(addr.sun_path, path, sizeof(addr.sun_path) - 1);
+	strncpy(addr.sun_path, rig->a, sizeof(addr.sun_path) - 1);
 	ck_assert_int_eq(connect(fd, (void *)&addr, sizeof(addr)), 0);
 	return fd;
 }
@@ -166,7 +166,7 @@ void rig_connect(struct broker_rig *rig)
 	a->messages = a->nr_vectors = a->drops = 0;
 	for (i = 0; i < pvio_array_size(a->peer); i++)
 		a->peer[i] = -1;
-	a->fd = client_dial(rig->a);
+	a->fd = rig_dial_server(rig);
 	a->socket_event = event_new(pvio_worker_base(rig->worker), a->fd,
 				    EV_READ | EV_PERSIST, client_readable, a);
 	event_add(a->socket_event, NULL);

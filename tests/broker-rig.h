@@ -90,6 +90,8 @@ void rig_until(struct broker_rig *rig, rig_is_so *is_so, unsigned int n);
 /* Turn it until nothing happens any more. */
 void rig_settle(struct broker_rig *rig);
 
+/* The server's end of a VMM's ivshmem device, which nobody reads. */
+int rig_dial_server(const struct broker_rig *rig);
 /* The appliance's VMM comes; its program begins, with another epoch each time. */
 void rig_connect(struct broker_rig *rig);
 void rig_disconnect(struct broker_rig *rig);

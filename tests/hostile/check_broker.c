@@ -19,7 +19,6 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 static bool is_distrusted(struct broker_rig *r, unsigned int n)
@@ -460,23 +459,13 @@ END_TEST
 
 /* --- the appliance's VMM -------------------------------------------------- */
 
-static int dial_server(void)
-{
-	struct sockaddr_un addr = { .sun_family = AF_UNIX };
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-
-	strncpy(addr.sun_path, rig.a, sizeof(addr.sun_path) - 1);
-	ck_assert_int_eq(connect(fd, (void *)&addr, sizeof(addr)), 0);
-	return fd;
-}
-
 START_TEST(x12_second_client_is_refused)
 {
 	char byte;
 	int fd;
 
 	up();
-	fd = dial_server();
+	fd = rig_dial_server(&rig);
 	rig_settle(&rig);
 	ck_assert_int_eq(recv(fd, &byte, 1, 0), 0);
 	close(fd);
@@ -510,7 +499,7 @@ static void send_what_lingers(int to, unsigned int way)
 		rig_until(&rig, has_left, 0);
 		break;
 	case 1: /* a second one */
-		to = dial_server();
+		to = rig_dial_server(&rig);
 		linger_send(&lingering, to, "", 1, 0);
 		rig_settle(&rig);
 		close(to);
@@ -582,7 +571,7 @@ START_TEST(client_that_comes_and_goes_leaks_nothing)
 
 	fds = settled_fds();
 	for (i = 0; i < 100; i++) {
-		int fd = dial_server();
+		int fd = rig_dial_server(&rig);
 
 		if (i & 1)
 			pvio_worker_step(rig.worker);

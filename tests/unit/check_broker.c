@@ -10,7 +10,6 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 /* --- who comes and goes --------------------------------------------------- */
@@ -105,16 +104,6 @@ static bool says_dirty(const struct broker_port *port)
 	return is_dirty;
 }
 
-static int dial_server(void)
-{
-	struct sockaddr_un addr = { .sun_family = AF_UNIX };
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-
-	strncpy(addr.sun_path, rig.a, sizeof(addr.sun_path) - 1);
-	ck_assert_int_eq(connect(fd, (void *)&addr, sizeof(addr)), 0);
-	return fd;
-}
-
 /* X10: also one that comes as the one before goes. */
 START_TEST(next_vmm_waits_for_a_clean_window)
 {
@@ -127,12 +116,12 @@ START_TEST(next_vmm_waits_for_a_clean_window)
 	ops.is_dirty = says_dirty;
 	port->ops = &ops;
 	is_dirty = false;
-	first = dial_server();
+	first = rig_dial_server(&rig);
 	rig_settle(&rig);
 	ck_assert_int_eq(recv(first, &word, sizeof(word), 0), sizeof(word));
 	is_dirty = true;
 	close(first);
-	second = dial_server();
+	second = rig_dial_server(&rig);
 	end = pvio_now_ns() + 300000000;
 	while (pvio_now_ns() < end) {
 		pvio_worker_wait(rig.worker, 10);

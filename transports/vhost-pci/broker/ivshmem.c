@@ -78,9 +78,6 @@ static void ivshmem_forget(struct carrier *c)
 		event_free(c->poll_event);
 	c->read_event = c->write_event = c->poll_event = NULL;
 	ivshmem_keep_nothing(c);
-	/* Others may have it still. */
-	if (c->stream.fd >= 0)
-		shutdown(c->stream.fd, SHUT_RDWR);
 	pvio_stream_fini(&c->stream);
 	ivshmem_forget_signals(c);
 }
