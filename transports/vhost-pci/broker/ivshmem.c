@@ -92,6 +92,13 @@ static void ivshmem_gone(struct carrier *c)
 	broker_appliance_left(c->broker);
 }
 
+static void ivshmem_left(struct carrier *c)
+{
+	pvio_log_limited(&c->broker->log_limit, PVIO_LOG_INFO,
+			 "%s: ivshmem: client left", c->broker->name);
+	ivshmem_gone(c);
+}
+
 static void ivshmem_leave(struct pvio_job *job)
 {
 	ivshmem_gone(pvio_container_of(job, struct carrier, leave_job));
@@ -126,9 +133,7 @@ static void ivshmem_readable(evutil_socket_t fd, short what, void *arg)
 		ivshmem_drop(c, "it sends");
 		return;
 	}
-	pvio_log_limited(&c->broker->log_limit, PVIO_LOG_INFO,
-			 "%s: ivshmem: client left", c->broker->name);
-	ivshmem_gone(c);
+	ivshmem_left(c);
 }
 
 /* --- sending -------------------------------------------------------------- */
@@ -245,7 +250,7 @@ static bool ivshmem_may_serve(void *arg)
 
 	/* It may have left, and come again, before we look. */
 	if (c->has_client && ivshmem_is_hung_up(c->stream.fd))
-		ivshmem_gone(c);
+		ivshmem_left(c);
 	return c->has_client || broker_is_clean(c->broker);
 }
 
