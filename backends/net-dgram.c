@@ -136,7 +136,7 @@ static void dgram_close_rights(struct dgram *d)
 		dgram_hold(d);
 }
 
-/* The next batch.  False: there is none, or it is not for now. */
+/* The next batch.  False: there is none, or nothing is read while held. */
 static bool dgram_receive(struct dgram *d)
 {
 	unsigned int i;
